@@ -1,0 +1,38 @@
+"""nexova_sim: the offline laboratory for industrial machine fleets.
+
+The public face is small and loaded lazily: the verbs of the ``run`` room, the configuration types and ``open_dataset``.
+Importing the package does no work: no logging set-up, no global random state, no compilation.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "simulate": "nexova_sim.run.simulate",
+    "twin": "nexova_sim.run.twin",
+    "ingest": "nexova_sim.run.ingest",
+    "run_experiment": "nexova_sim.run.experiment",
+    "bench": "nexova_sim.run.bench",
+    "describe": "nexova_sim.run.data",
+    "verify": "nexova_sim.run.data",
+    "query": "nexova_sim.run.data",
+    "export": "nexova_sim.run.data",
+    "split": "nexova_sim.run.data",
+    "open_dataset": "nexova_sim.run.data",
+    "FleetConfig": "nexova_sim.config.types",
+    "KindConfig": "nexova_sim.config.kinds",
+    "load_fleet": "nexova_sim.config.load",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Load a public name on first use, so that ``import nexova_sim`` stays instant."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'nexova_sim' has no attribute {name!r}; public names: {', '.join(__all__)}")
+    return getattr(import_module(_PUBLIC[name]), name)

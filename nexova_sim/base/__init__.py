@@ -1,0 +1,1 @@
+"""Ground floor: errors, units, hashing, log. Imports nothing of the house."""

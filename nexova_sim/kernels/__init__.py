@@ -1,0 +1,1 @@
+"""Every Numba kernel of the house and nothing else; imports only numba, numpy, math and siblings, so the room can be lifted out."""

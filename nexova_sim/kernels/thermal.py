@@ -1,0 +1,51 @@
+"""One thermal node: exact step for constant load, and exact time averages of the temperature above a knee.
+
+dT/dt = (T_inf - T)/tau with T_inf = ambient + rise * heat / cooling and tau = tau_rated / cooling (MODEL 1).
+"""
+
+from __future__ import annotations
+
+from nexova_sim.kernels._jit import kernel
+from nexova_sim.kernels.numbers import log64
+
+
+@kernel
+def heat_frac(load_frac: float, fixed: float, linear: float, square: float) -> float:
+    """Heat released, as a fraction of the heat at rated load: fixed + linear x + square x^2.
+
+    (0, 1, 0) is heat proportional to input power; (f, 0, 1 - f) is loss-based heating with a fixed share f of the
+    losses (no-load losses plus losses growing with the square of the load, IEC 60034-2-1 separation of losses).
+    """
+    return fixed + load_frac * (linear + load_frac * square)
+
+
+@kernel
+def temp_limit_c(ambient_c: float, rise_k: float, heat: float, cooling_frac: float) -> float:
+    """Temperature (degC) that constant conditions lead to."""
+    return ambient_c + rise_k * heat / cooling_frac
+
+
+@kernel
+def temp_next_c(temp_c: float, limit_c: float, decay: float) -> float:
+    """Exact step towards ``limit_c``; ``decay`` = exp(-dt/tau)."""
+    return limit_c + (temp_c - limit_c) * decay
+
+
+@kernel
+def temp_mean_c(temp_c: float, next_c: float, limit_c: float, tau_over_dt: float) -> float:
+    """Exact mean (degC) of the temperature over a step that led from ``temp_c`` to ``next_c``."""
+    return limit_c + (temp_c - next_c) * tau_over_dt
+
+
+@kernel
+def mean_above_k(temp_c: float, next_c: float, limit_c: float, tau_over_dt: float, knee_c: float) -> float:
+    """Exact mean over a step of max(0, T - knee), in K, also when T crosses the knee inside the step.
+
+    Away from the knee this is max(0, mean - knee), because the temperature is monotone within a step.
+    """
+    if (temp_c - knee_c) * (next_c - knee_c) >= 0.0:
+        return max(0.0, temp_mean_c(temp_c, next_c, limit_c, tau_over_dt) - knee_c)
+    share = tau_over_dt * log64((temp_c - limit_c) / (knee_c - limit_c))
+    if next_c > knee_c:
+        return (limit_c - knee_c) * (1.0 - share) - tau_over_dt * (next_c - knee_c)  # type: ignore[no-any-return]
+    return (limit_c - knee_c) * share + tau_over_dt * (temp_c - knee_c)  # type: ignore[no-any-return]

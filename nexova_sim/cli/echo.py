@@ -1,0 +1,117 @@
+"""Data on stdout, everything for people on stderr; ``--json`` prints exactly one envelope, ``--quiet`` nothing human."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from nexova_sim import __version__
+
+
+@dataclass
+class _Mode:
+    """What the flags of the running command asked for."""
+
+    is_json: bool = False
+    is_quiet: bool = False
+
+
+_mode = _Mode()
+
+
+def configure(as_json: bool, quiet: bool) -> None:
+    """Set the output mode of this process, from the flags of the command that runs."""
+    _mode.is_json = as_json
+    _mode.is_quiet = quiet
+
+
+def clean(text: str) -> str:
+    """Text from data or from outside made harmless for a terminal: control characters are shown, not obeyed."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """JSON-safe copy: NaN and infinity become null, paths and dates text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int, bool)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(v) for v in value]
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    return str(value)
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def result(data: Any, text: str = "", run_id: str | None = None) -> None:  # noqa: ANN401
+    """The outcome of a command: the envelope with --json, else ``text`` on stdout."""
+    if _mode.is_json:
+        meta = {"timestamp": _stamp(), "version": __version__, "run_id": run_id}
+        envelope = {"status": "success", "data": _plain(data), "meta": meta}
+        sys.stdout.write(json.dumps(envelope, ensure_ascii=False, allow_nan=False) + "\n")
+    elif text:
+        sys.stdout.write(clean(text).rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """A line for people, on stderr."""
+    if not _mode.is_quiet:
+        sys.stderr.write(clean(text) + "\n")
+
+
+def failure(code: str, message: str, detail: Mapping[str, Any]) -> None:
+    """An error: a line on stderr, and the error envelope on stdout with --json."""
+    sys.stderr.write(f"error: {clean(message)}\n")
+    if _mode.is_json:
+        error = {"code": code, "message": message, "detail": _plain(detail)}
+        sys.stdout.write(json.dumps({"status": "error", "error": error}, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.flush()
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr when it is a terminal; a callback (done, total) either way."""
+    if _mode.is_quiet or _mode.is_json or not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc=label, unit="part", leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def grid(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> str:
+    """A plain text table: columns padded, numbers right-aligned."""
+
+    def cell(value: Any) -> str:  # noqa: ANN401
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return ""
+        return f"{value:,.4g}" if isinstance(value, float) else clean(str(value)).replace("\n", " ")
+
+    texts = [[cell(v) for v in row] for row in rows]
+    numeric = [all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) for i in range(len(heads))]
+    widths = [max([len(h), *(len(t[i]) for t in texts)]) for i, h in enumerate(heads)]
+
+    def line(cells: Sequence[str]) -> str:
+        parts = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(cells, widths, numeric, strict=True))
+        return "  ".join(parts).rstrip()
+
+    return "\n".join([line(heads), line(["-" * w for w in widths]), *(line(t) for t in texts)])

@@ -1,0 +1,32 @@
+"""``nexova simulate``."""
+
+from __future__ import annotations
+
+from nexova_sim.cli import echo
+from nexova_sim.cli.flags import ConfigFlag, DryRunFlag, JobsFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SeedFlag, SetFlag
+
+
+def simulate(config: ConfigFlag, settings: SetFlag = None, out: OutFlag = None, seed: SeedFlag = None, jobs: JobsFlag = None,
+             overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False, as_json: JsonFlag = False,
+             quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Simulate a plant into a labelled Parquet dataset.
+
+    Example: nexova simulate --config configs/fleet/tiny.yaml --out results/tiny
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.config.load import load_fleet
+    from nexova_sim.run import simulate as verb
+
+    resolved = load_fleet(config, settings or [], seed)
+    if dry_run:
+        plan = verb.outline(resolved, out)
+        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        return
+    with echo.progress("simulate") as progress:
+        done = verb.simulate(resolved, out, jobs, overwrite, progress)
+    rows = done.manifest.rows
+    if done.was_there:
+        echo.note(f"{done.folder}: this dataset is there already, nothing to do")
+    data = {"folder": str(done.folder), "rows": rows, "was_there": done.was_there}
+    echo.result(data, f"{done.folder}", done.run_id)
+    echo.note(f"{rows['readings']:,} readings of {done.manifest.n_machines} machines; look at them with: nexova data describe {done.folder}")

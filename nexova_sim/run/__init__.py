@@ -1,0 +1,1 @@
+"""One file per verb: composition happens here and only here. The command line and notebooks call these functions."""

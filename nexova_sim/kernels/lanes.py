@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from nexova_sim.kernels._jit import kernel
@@ -44,6 +46,11 @@ from nexova_sim.kernels.rows import (
     I_UNTIL,
     IN_MAINTENANCE,
     LANES,
+    M_LIFE_H,
+    M_REPAIR_H,
+    M_RESPONSE_H,
+    M_WEIBULL_SCALE_H,
+    M_WEIBULL_SHAPE,
     N_EFFECTS,
     N_FAILURES,
     NEVER,
@@ -67,7 +74,10 @@ from nexova_sim.kernels.wear import NO_LIMIT_H, weibull_age_h
 
 @kernel
 def put_event(lane: int, code: int, first: int, second: int, time_h: float, value: float, out: Output) -> None:
-    """Append one event; the caller sizes the arrays for the worst case."""
+    """Append one event; the caller sizes the arrays for the worst case.
+
+    Callers pass int64 values, not literals: the compiler would build one copy of this function for every literal.
+    """
     n = out.count[0]
     out.event_code[n, 0] = lane
     out.event_code[n, 1] = code
@@ -85,7 +95,7 @@ def put_status(block: Block, time_h: float, lane: int, status: int, out_state: S
     if flag[I_STATUS, lane] != status and lane < block.n_lanes:
         reason = R_PLAN if flag[I_MODE, lane] == AVAILABLE else flag[I_REASON, lane]
         flag[I_STATUS, lane] = status
-        put_event(lane, EV_STATUS, status, reason, time_h, 0.0, out)
+        put_event(lane, np.int64(EV_STATUS), status, reason, time_h, 0.0, out)
 
 
 @kernel
@@ -125,7 +135,7 @@ def restore(block: Block, lane: int, slot: int, mask: int, out_state: State) -> 
         key = block.keys[LIFE, lane]
         u = uniform(random_bits(key_low(key), key_high(key), np.uint32(renewals)))
         real[S_AGE, lane] = 0.0
-        real[S_LIMIT, lane] = weibull_age_h(0.0, p.weibull_shape[lane], p.weibull_scale_h[lane], u)
+        real[S_LIMIT, lane] = weibull_age_h(0.0, p[M_WEIBULL_SHAPE, lane], p[M_WEIBULL_SCALE_H, lane], u)
     f = block.faults
     for i in range(f.lane.shape[0]):
         is_open = out_state.cleared[i] < 0 and f.onset_slot[i] <= slot < f.end_slot[i]
@@ -167,7 +177,7 @@ def begin_action(block: Block, clock: Clock, lane: int, slot: int, out_state: St
     flag[I_REASON, lane] = a.reason[lane, n]
     if a.mode[lane, n] == IN_MAINTENANCE:
         hours = a.n_slots[lane, n] * clock.slot_h
-        put_event(lane, EV_MAINTENANCE_START, a.reason[lane, n], a.restore[lane, n], slot * clock.slot_h, hours, out)
+        put_event(lane, np.int64(EV_MAINTENANCE_START), a.reason[lane, n], a.restore[lane, n], slot * clock.slot_h, hours, out)
 
 
 @kernel
@@ -176,15 +186,15 @@ def finish(block: Block, clock: Clock, lane: int, slot: int, out_state: State, o
     flag = out_state.flag
     time_h = slot * clock.slot_h
     if flag[I_MODE, lane] == FAILED:
-        hours = block.params.repair_h[lane]
+        hours = block.params[M_REPAIR_H, lane]
         flag[I_MODE, lane] = IN_MAINTENANCE
-        flag[I_UNTIL, lane] = slot + max(1, int(np.ceil(hours / clock.slot_h)))
+        flag[I_UNTIL, lane] = slot + max(1, math.ceil(hours / clock.slot_h))
         flag[I_REASON, lane] = R_REPAIR
-        put_event(lane, EV_MAINTENANCE_START, R_REPAIR, flag[I_RESTORE, lane], time_h, hours, out)
+        put_event(lane, np.int64(EV_MAINTENANCE_START), np.int64(R_REPAIR), flag[I_RESTORE, lane], time_h, hours, out)
         return
     if flag[I_MODE, lane] == IN_MAINTENANCE:
         restore(block, lane, slot, flag[I_RESTORE, lane], out_state)
-        put_event(lane, EV_MAINTENANCE_END, flag[I_REASON, lane], flag[I_RESTORE, lane], time_h, 0.0, out)
+        put_event(lane, np.int64(EV_MAINTENANCE_END), flag[I_REASON, lane], flag[I_RESTORE, lane], time_h, 0.0, out)
     flag[I_MODE, lane] = AVAILABLE
     flag[I_UNTIL, lane] = NEVER
 
@@ -197,12 +207,16 @@ def change_lanes(block: Block, clock: Clock, slot: int, fresh: bool, out_state: 
     ``fresh`` says that ``out_effect`` holds nothing yet (start of a chunk), so that no branch is recorded against it.
     """
     flag = out_state.flag
-    old = out_effect.copy()
-    was = flag[I_MODE].copy()
+    old = np.empty((N_EFFECTS, LANES))
+    new = np.empty((N_EFFECTS, LANES))
+    was = np.empty(LANES, np.int64)
+    for j in range(LANES):
+        was[j] = flag[I_MODE, j]
+        for e in range(N_EFFECTS):
+            old[e, j] = out_effect[e, j]
     if fresh:
         # The effects in force up to now are those of the slot before; a chunk may start on a fault edge.
         effects_of(block, slot - 1, out_state.cleared, old)
-    new = np.empty((N_EFFECTS, LANES))
     effects_of(block, slot, out_state.cleared, new)
     a = block.actions
     for j in range(block.n_lanes):
@@ -235,8 +249,8 @@ def crossing(before: float, after: float, level: float) -> float:
 
 
 @kernel
-def fail_lanes(block: Block, clock: Clock, slot: int, running: np.ndarray, before: np.ndarray, wear: np.ndarray,
-               fatigue: np.ndarray, out_state: State, out: Output) -> int:  # fmt: skip
+def fail_lanes(block: Block, clock: Clock, slot: int, running: np.ndarray, before: np.ndarray, out_state: State,
+               out: Output) -> int:  # fmt: skip
     """Record the first failure event of every machine that met a threshold in ``slot``; returns the slot to change at.
 
     ``before`` (3, LANES): wear, fatigue and electrical stress at the start of the slot. Damage is clamped to 1.
@@ -248,23 +262,26 @@ def fail_lanes(block: Block, clock: Clock, slot: int, running: np.ndarray, befor
     for j in range(LANES):
         age0 = real[S_AGE, j] - running[j] * clock.slot_h
         run0 = real[S_RUNTIME, j] - running[j] * clock.slot_h
-        share[F_BEARING] = crossing(before[0, j], wear[j], 1.0)
-        share[F_THERMAL] = crossing(before[1, j], fatigue[j], 1.0)
+        share[F_BEARING] = crossing(before[0, j], real[S_WEAR, j], 1.0)
+        share[F_THERMAL] = crossing(before[1, j], real[S_FATIGUE, j], 1.0)
         share[F_ELECTRICAL] = crossing(before[2, j], real[S_ELECTRICAL, j], 1.0)
-        share[F_END_OF_LIFE] = crossing(run0, real[S_RUNTIME, j], p.life_h[j])
+        share[F_END_OF_LIFE] = crossing(run0, real[S_RUNTIME, j], p[M_LIFE_H, j])
         share[F_RANDOM] = crossing(age0, real[S_AGE, j], real[S_LIMIT, j])
-        first = np.argmin(share)
-        wear[j] = min(1.0, wear[j])
-        fatigue[j] = min(1.0, fatigue[j])
+        first = 0
+        for e in range(1, N_FAILURES):
+            if share[e] < share[first]:
+                first = e
+        real[S_WEAR, j] = min(1.0, real[S_WEAR, j])
+        real[S_FATIGUE, j] = min(1.0, real[S_FATIGUE, j])
         real[S_ELECTRICAL, j] = min(1.0, real[S_ELECTRICAL, j])
         if running[j] == 0.0 or share[first] > 1.0 or flag[I_MODE, j] != AVAILABLE:
             continue
         flag[I_MODE, j] = FAILED
         flag[I_REASON, j] = R_FAILURE
         flag[I_RESTORE, j] = block.failure_restore[first, j]
-        wait = p.response_h[j]
-        flag[I_UNTIL, j] = NEVER if wait >= NO_LIMIT_H else slot + 1 + int(np.ceil(wait / clock.slot_h))
+        wait = p[M_RESPONSE_H, j]
+        flag[I_UNTIL, j] = NEVER if wait >= NO_LIMIT_H else slot + 1 + math.ceil(wait / clock.slot_h)
         if j < block.n_lanes:
             time_h = (slot + share[first]) * clock.slot_h
-            put_event(j, EV_FAILURE, first, flag[I_RESTORE, j], time_h, real[S_RUNTIME, j], out)
+            put_event(j, np.int64(EV_FAILURE), np.int64(first), flag[I_RESTORE, j], time_h, real[S_RUNTIME, j], out)
     return slot + 1

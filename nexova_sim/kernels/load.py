@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nexova_sim.kernels._jit import kernel
-from nexova_sim.kernels.random import key_high, key_low, normal, random_bits, uniform
+from nexova_sim.kernels.random import key_high, key_low, normals, random_bits, uniform
 
 LANES = 16
 IDLE_HOLD_H = 0.25
@@ -51,20 +51,17 @@ def cycle_mean(slot: float, cycle_slots: float, phase: float, duty: float) -> fl
 
 
 @kernel
-def lane_load(duty: DutyParams, lane: int, base: float, slot: int, slot_h: float, variation: float) -> float:
-    """Load fraction of one lane in one slot from its planned load ``base`` (> 0) and the AR(1) value."""
-    x = base * max(0.1, 1.0 + variation)
-    if duty.cycle_slots[lane] > 0.0:
-        span = duty.loaded_frac[lane] - duty.unloaded_frac[lane]
-        share = min(1.0, max(0.0, (x - duty.unloaded_frac[lane]) / span))
-        on = cycle_mean(float(slot), duty.cycle_slots[lane], duty.cycle_phase[lane], share)
-        x = duty.unloaded_frac[lane] + span * on
-    if duty.idle_share[lane] > 0.0:
-        quarter = np.uint32(math.floor(slot * slot_h / IDLE_HOLD_H))
-        key = duty.key_idle[lane]
-        if uniform(random_bits(key_low(key), key_high(key), quarter)) < duty.idle_share[lane]:
-            x = duty.idle_frac[lane]
-    return min(MAX_LOAD_FRAC, x)
+def cycled_load(x: float, slot: int, cycle_slots: float, phase: float, loaded: float, unloaded: float) -> float:
+    """Load of one slot of a machine that cycles between two loads so that its mean is ``x``."""
+    span = loaded - unloaded
+    share = min(1.0, max(0.0, (x - unloaded) / span))
+    return unloaded + span * cycle_mean(float(slot), cycle_slots, phase, share)  # type: ignore[no-any-return]
+
+
+@kernel
+def is_idle(key: np.uint64, quarter: int, share: float) -> bool:
+    """True in a random ``share`` of the quarter hours."""
+    return uniform(random_bits(key_low(key), key_high(key), np.uint32(quarter))) < share  # type: ignore[no-any-return]
 
 
 @kernel
@@ -77,29 +74,31 @@ def fill_load(duty: DutyParams, profiles: np.ndarray, first_slot: int, slot_h: f
     ``out_plan`` the generator's own mean of it. The AR(1) state advances in every slot, also while the machine is off.
     """
     n_slots = out_load.shape[0]
-    kick = np.empty(LANES)
-    z = np.empty(LANES)
-    key0 = np.empty(LANES, np.uint32)
-    key1 = np.empty(LANES, np.uint32)
-    state = np.empty(LANES)
+    z = np.empty(n_slots, np.float32)
     for j in range(LANES):
-        kick[j] = math.sqrt(1.0 - duty.memory[j] * duty.memory[j]) * duty.variation[j]
-        key0[j] = key_low(duty.key_variation[j])
-        key1[j] = key_high(duty.key_variation[j])
-        state[j] = variation[j]
-    for s in range(n_slots):
-        counter = np.uint32(first_slot + s)
-        for j in range(LANES):
-            z[j] = normal(random_bits(key0[j], key1[j], counter))
-        for j in range(LANES):
-            state[j] = duty.memory[j] * state[j] + kick[j] * z[j]
-            base = profiles[duty.profile[j], s] * duty.scale[j]
-            if base > 0.0:
-                out_load[s, j] = lane_load(duty, j, base, first_slot + s, slot_h, state[j])
-                idle = duty.idle_share[j]
-                out_plan[s, j] = base * (1.0 - idle) + duty.idle_frac[j] * idle
-            else:
-                out_load[s, j] = 0.0
-                out_plan[s, j] = 0.0
-    for j in range(LANES):
-        out_variation[j] = state[j]
+        memory = duty.memory[j]
+        kick = math.sqrt(1.0 - memory * memory) * duty.variation[j]
+        profile = profiles[duty.profile[j]]
+        scale = duty.scale[j]
+        share = duty.idle_share[j]
+        idle = duty.idle_frac[j]
+        normals(duty.key_variation[j], first_slot, z)
+        state = variation[j]
+        for s in range(n_slots):
+            state = memory * state + kick * z[s]
+            base = profile[s] * scale
+            out_load[s, j] = min(MAX_LOAD_FRAC, base * max(0.1, 1.0 + state))
+            out_plan[s, j] = base * (1.0 - share) + idle * share if base > 0.0 else 0.0
+        out_variation[j] = state
+        if duty.cycle_slots[j] > 0.0:
+            for s in range(n_slots):
+                if out_load[s, j] > 0.0:
+                    out_load[s, j] = cycled_load(
+                        out_load[s, j], first_slot + s, duty.cycle_slots[j], duty.cycle_phase[j], duty.loaded_frac[j],
+                        duty.unloaded_frac[j],
+                    )  # fmt: skip
+        if share > 0.0:
+            for s in range(n_slots):
+                quarter = math.floor((first_slot + s) * slot_h / IDLE_HOLD_H)
+                if out_load[s, j] > 0.0 and is_idle(duty.key_idle[j], quarter, share):
+                    out_load[s, j] = idle

@@ -32,8 +32,26 @@ from nexova_sim.kernels.rows import (
     F_END_OF_LIFE,
     F_RANDOM,
     F_THERMAL,
+    M_BEARING_EXPONENT,
+    M_BEARING_REF_FRAC,
+    M_ELECTRICAL_PER_H,
+    M_FATIGUE_KNEE_C,
+    M_FATIGUE_PER_K_H,
+    M_HEAT_FIXED,
+    M_HEAT_LINEAR,
+    M_HEAT_SQUARE,
+    M_LIFE_H,
+    M_MONTSINGER_HALVING_K,
+    M_MONTSINGER_PER_H,
+    M_MONTSINGER_REF_C,
+    M_RISE_K,
+    M_TAU_H,
+    M_VIB_HEAT_GAIN,
+    M_VIB_KNEE_C,
+    M_VIB_RATED_MM_S,
+    M_VIB_WEAR_GAIN,
+    M_WEAR_PER_MM_S_H,
     N_FAILURES,
-    MachineParams,
 )
 from nexova_sim.kernels.thermal import heat_frac, mean_above_k, temp_limit_c, temp_next_c
 from nexova_sim.kernels.wear import montsinger_per_h, wear_next, wear_rate_per_mm_s_h
@@ -43,7 +61,7 @@ SPIKE_MEAN = 0.15
 
 
 @kernel
-def run_to_failure(params: MachineParams, branch: np.ndarray, week_load: np.ndarray, climate_c: np.ndarray,
+def run_to_failure(params: np.ndarray, branch: np.ndarray, week_load: np.ndarray, climate_c: np.ndarray,
                    start_hour: np.ndarray, max_hours: int, out_life: np.ndarray) -> None:  # fmt: skip
     """Hours to the first failure event of every branch.
 
@@ -63,44 +81,47 @@ def run_to_failure(params: MachineParams, branch: np.ndarray, week_load: np.ndar
         start_runtime = runtime
         cooling = b[B_EFFECT + E_COOLING]
         load_factor = b[B_EFFECT + E_LOAD] * (1.0 + SPIKE_MEAN * b[B_EFFECT + E_SPIKE])
-        decay = exp64(-cooling / p.tau_h[j])
-        tau_steps = p.tau_h[j] / cooling
-        gain = p.vib_wear_gain[j]
-        growth_on = exp64(p.wear_per_mm_s_h[j] * gain)
+        decay = exp64(-cooling / p[M_TAU_H, j])
+        tau_steps = p[M_TAU_H, j] / cooling
+        gain = p[M_VIB_WEAR_GAIN, j]
+        growth_on = exp64(p[M_WEAR_PER_MM_S_H, j] * gain)
         out_life[i, 0] = max_hours
         out_life[i, 1] = 0.0
         out_life[i, 2] = -1.0
         for h in range(max_hours):
             x = week_load[j, (start_hour[i, 0] + h) % HOURS_PER_WEEK] * load_factor
             ambient = climate_c[j, (start_hour[i, 1] + h) % n_climate]
-            heat = heat_frac(x, p.heat_fixed[j], p.heat_linear[j], p.heat_square[j]) if x > 0.0 else 0.0
-            limit = temp_limit_c(ambient, p.rise_k[j], heat, cooling)
+            heat = heat_frac(x, p[M_HEAT_FIXED, j], p[M_HEAT_LINEAR, j], p[M_HEAT_SQUARE, j]) if x > 0.0 else 0.0
+            limit = temp_limit_c(ambient, p[M_RISE_K, j] / cooling, heat)
             after = temp_next_c(temp, limit, decay)
             if x > 0.0:
-                above_vib = mean_above_k(temp, after, limit, tau_steps, p.vib_knee_c[j])
-                above_fat = mean_above_k(temp, after, limit, tau_steps, p.fatigue_knee_c[j])
-                rate = p.wear_per_mm_s_h[j]
-                if p.bearing_exponent[j] != 1.0:
-                    rate = wear_rate_per_mm_s_h(rate, x, p.bearing_exponent[j], p.bearing_ref_frac[j])
+                above_vib = mean_above_k(temp, after, limit, tau_steps, p[M_VIB_KNEE_C, j])
+                above_fat = mean_above_k(temp, after, limit, tau_steps, p[M_FATIGUE_KNEE_C, j])
+                rate = p[M_WEAR_PER_MM_S_H, j]
+                if p[M_BEARING_EXPONENT, j] != 1.0:
+                    rate = wear_rate_per_mm_s_h(rate, x, p[M_BEARING_EXPONENT, j], p[M_BEARING_REF_FRAC, j])
                     growth_on = exp64(rate * gain)
-                drive = p.vib_rated_mm_s[j] * x + b[B_EFFECT + E_VIBRATION] + p.vib_heat_gain[j] * above_vib
+                drive = p[M_VIB_RATED_MM_S, j] * x + b[B_EFFECT + E_VIBRATION] + p[M_VIB_HEAT_GAIN, j] * above_vib
                 drive += b[B_EFFECT + E_WEAR_PER_H] / rate
-                wear1 = wear_next(wear, drive, growth_on, gain)
-                fatigue1 = fatigue + p.fatigue_per_k_h[j] * above_fat + b[B_EFFECT + E_FATIGUE_PER_H]
-                if p.montsinger_per_h[j] > 0.0:
+                wear1 = wear_next(wear, drive, growth_on, (growth_on - 1.0) / gain)
+                fatigue1 = fatigue + p[M_FATIGUE_PER_K_H, j] * above_fat + b[B_EFFECT + E_FATIGUE_PER_H]
+                if p[M_MONTSINGER_PER_H, j] > 0.0:
                     fatigue1 += montsinger_per_h(
-                        0.5 * (temp + after), p.montsinger_per_h[j], p.montsinger_ref_c[j], p.montsinger_halving_k[j]
+                        0.5 * (temp + after), p[M_MONTSINGER_PER_H, j], p[M_MONTSINGER_REF_C, j], p[M_MONTSINGER_HALVING_K, j]
                     )
-                electrical1 = electrical + p.electrical_per_h[j] * x * x
+                electrical1 = electrical + p[M_ELECTRICAL_PER_H, j] * x * x
                 worst = max(max(wear1, fatigue1), electrical1) - 1.0
-                worst = max(worst, max(runtime + 1.0 - p.life_h[j], age + 1.0 - limit_age))
+                worst = max(worst, max(runtime + 1.0 - p[M_LIFE_H, j], age + 1.0 - limit_age))
                 if worst >= 0.0:
                     share[F_BEARING] = crossing(wear, wear1, 1.0)
                     share[F_THERMAL] = crossing(fatigue, fatigue1, 1.0)
                     share[F_ELECTRICAL] = crossing(electrical, electrical1, 1.0)
-                    share[F_END_OF_LIFE] = crossing(runtime, runtime + 1.0, p.life_h[j])
+                    share[F_END_OF_LIFE] = crossing(runtime, runtime + 1.0, p[M_LIFE_H, j])
                     share[F_RANDOM] = crossing(age, age + 1.0, limit_age)
-                    first = np.argmin(share)
+                    first = 0
+                    for e in range(1, N_FAILURES):
+                        if share[e] < share[first]:
+                            first = e
                     out_life[i, 0] = h + share[first]
                     out_life[i, 1] = runtime + share[first] - start_runtime
                     out_life[i, 2] = first

@@ -49,8 +49,21 @@ N_TRUTH = 12
 N_BRANCH = B_EFFECT + N_EFFECTS
 
 
+# Rows of the parameter array (N_PARAMS, LANES), in the order of the fields of MachineParams.
+(M_RATED_KW, M_STANDBY_KW, M_RISE_K, M_TAU_H, M_HEAT_FIXED, M_HEAT_LINEAR, M_HEAT_SQUARE, M_VIB_RATED_MM_S,
+ M_VIB_HEAT_GAIN, M_VIB_KNEE_C, M_VIB_WEAR_GAIN, M_FATIGUE_PER_K_H, M_FATIGUE_KNEE_C, M_MONTSINGER_PER_H,
+ M_MONTSINGER_REF_C, M_MONTSINGER_HALVING_K, M_WEAR_PER_MM_S_H, M_BEARING_EXPONENT, M_BEARING_REF_FRAC,
+ M_WEAR_NOISE_PER_SQRT_H, M_ELECTRICAL_PER_H, M_LIFE_H, M_WEIBULL_SHAPE, M_WEIBULL_SCALE_H, M_RESPONSE_H,
+ M_REPAIR_H) = range(26)  # fmt: skip
+N_PARAMS = 26
+
+
 class MachineParams(NamedTuple):
-    """Parameters of a block of machines; every array is (LANES,) float64, units by suffix (MODEL 1)."""
+    """Parameters of a block of machines by name; every array is (LANES,) float64, units by suffix (MODEL 1).
+
+    Kernels take them as one array with a row each, because a kernel with one array argument compiles many times faster
+    than one with twenty-six; ``MachineParams(*block.params)`` gives the names back.
+    """
 
     rated_kw: np.ndarray
     standby_kw: np.ndarray
@@ -103,7 +116,7 @@ class ActionPlan(NamedTuple):
 class Block(NamedTuple):
     """Everything about a block of machines that does not change during a run."""
 
-    params: MachineParams
+    params: np.ndarray  # (N_PARAMS, LANES) float64
     faults: FaultPlan
     actions: ActionPlan
     failure_restore: np.ndarray  # (N_FAILURES, LANES) int64, component bits restored by the repair

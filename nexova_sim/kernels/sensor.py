@@ -25,11 +25,12 @@ def quantise(value: np.float32, per_unit: np.float32) -> np.float32:
 
 
 @kernel
-def read_channel(true: np.ndarray, key: np.uint64, first_step: int, noise: np.ndarray, out_read: np.ndarray) -> None:
-    """Readings of one channel of one machine: true value plus normal noise, rounded to the sensor's resolution.
+def read_channel(key: np.uint64, first_step: int, noise: np.ndarray, out_read: np.ndarray) -> None:
+    """Turn true values into readings in place: add normal noise, round to the sensor's resolution.
 
-    ``true`` and ``out_read`` (n_steps,) float32, may be the same array; ``noise`` (3,) float32: standard deviation in
-    the channel's unit, standard deviation as a fraction of the value, and resolution steps per unit.
+    ``out_read`` (n_steps,) float32 holds the true values before; ``noise`` (3,) float32: standard deviation in the
+    channel's unit, standard deviation as a fraction of the value, and resolution steps per unit. One array for both,
+    because two that may overlap keep the compiler from vectorising.
     """
     k0 = key_low(key)
     k1 = key_high(key)
@@ -37,17 +38,17 @@ def read_channel(true: np.ndarray, key: np.uint64, first_step: int, noise: np.nd
     relative = noise[1]
     per_unit = noise[2]
     first = np.uint32(first_step)
-    for k in range(true.shape[0]):
-        v = true[k]
+    for k in range(out_read.shape[0]):
+        v = out_read[k]
         z = normal(random_bits(k0, k1, np.uint32(first + np.uint32(k))))
         out_read[k] = quantise(v + (absolute + relative * v) * z, per_unit)
 
 
 @kernel
-def read_meter(true: np.ndarray, per_unit: np.float32, out_read: np.ndarray) -> None:
-    """An hour meter: the true value cut down to its resolution of 1/per_unit. Arrays (n_steps,) float32."""
-    for k in range(true.shape[0]):
-        out_read[k] = np.float32(math.floor(true[k] * per_unit)) / per_unit
+def read_meter(per_unit: np.float32, out_read: np.ndarray) -> None:
+    """An hour meter, in place: the true value cut down to its resolution of 1/per_unit; (n_steps,) float32, >= 0."""
+    for k in range(out_read.shape[0]):
+        out_read[k] = np.float32(np.int32(out_read[k] * per_unit)) / per_unit
 
 
 @kernel_nan

@@ -20,9 +20,9 @@ def heat_frac(load_frac: float, fixed: float, linear: float, square: float) -> f
 
 
 @kernel
-def temp_limit_c(ambient_c: float, rise_k: float, heat: float, cooling_frac: float) -> float:
-    """Temperature (degC) that constant conditions lead to."""
-    return ambient_c + rise_k * heat / cooling_frac
+def temp_limit_c(ambient_c: float, cooled_rise_k: float, heat: float) -> float:
+    """Temperature (degC) that constant conditions lead to; ``cooled_rise_k`` is the rise at rated load over the cooling."""
+    return ambient_c + cooled_rise_k * heat
 
 
 @kernel

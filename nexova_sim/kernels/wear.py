@@ -9,12 +9,13 @@ NO_LIMIT_H = 1e15
 
 
 @kernel
-def wear_next(wear: float, drive_mm_s: float, growth: float, wear_gain_mm_s: float) -> float:
-    """Exact step of d(wear)/dt = k (drive + g wear) with growth = exp(k g dt): vibration wears, and wear vibrates.
+def wear_next(wear: float, drive_mm_s: float, growth: float, kick: float) -> float:
+    """Exact step of d(wear)/dt = k (drive + g wear) with growth = exp(k g dt) and kick = (growth - 1)/g.
 
-    ``drive_mm_s`` is the vibration without its wear term, plus fault wear per hour divided by k; g = ``wear_gain_mm_s`` > 0.
+    Vibration wears, and wear vibrates: g is the vibration per unit of wear. ``drive_mm_s`` is the vibration without its
+    wear term, plus fault wear per hour divided by k.
     """
-    return wear * growth + drive_mm_s * ((growth - 1.0) / wear_gain_mm_s)
+    return wear * growth + drive_mm_s * kick
 
 
 @kernel

@@ -19,6 +19,7 @@ from nexova_sim.kernels.rows import (
     S_VARIATION,
     STATUS_UNKNOWN,
     Inputs,
+    MachineParams,
     Output,
     State,
 )
@@ -81,7 +82,7 @@ def _new_output(plan: FleetPlan, block: BlockPlan, period: Period, wants_rows: b
 
 def first_state(plan: FleetPlan, block: BlockPlan) -> State:
     """State of a block before its first slot, at the first ambient temperature."""
-    state = start_state(block.machines, block.block.params, block.duty, len(block.faults))
+    state = start_state(block.machines, MachineParams(*block.block.params), block.duty, len(block.faults))
     ambient = {int(f): ambient_of(plan, int(f), plan.periods[0])[0] for f in np.unique(block.factories)}
     state.real[S_TEMP] = [ambient[int(f)] for f in block.factories]
     assert state.flag[I_STATUS, 0] == STATUS_UNKNOWN
@@ -103,8 +104,8 @@ def sense(plan: FleetPlan, block: BlockPlan, period: Period, out: Output) -> Non
             (TEMPERATURE_NOISE, "temperature_c", out.temp_c),
             (VIBRATION_NOISE, "vibration_mm_s", out.vibration_mm_s),
         ):
-            read_channel(values[j], m.keys[stream], first, noise_of(plan, m.kind, channel), values[j])
-        read_meter(out.runtime_h[j], noise_of(plan, m.kind, "runtime_h")[2], out.runtime_h[j])
+            read_channel(m.keys[stream], first, noise_of(plan, m.kind, channel), values[j])
+        read_meter(noise_of(plan, m.kind, "runtime_h")[2], out.runtime_h[j])
 
 
 def falsify(plan: FleetPlan, block: BlockPlan, period: Period, held: dict[int, float], out: Output) -> np.ndarray | None:

@@ -126,7 +126,7 @@ def plan_block(plan: FleetPlan, number: int) -> BlockPlan:
     params = machine_params(machines, plan.resolved)
     keys = np.ascontiguousarray(np.array([m.keys for m in machines] + [machines[-1].keys] * (LANES - size)).T)
     block = Block(
-        params,
+        np.stack(params),
         fault_arrays(physical, first, plan.resolved),
         action_arrays(plan.actions[first : first + size]),
         failure_restore(machines, plan.resolved),

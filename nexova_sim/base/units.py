@@ -33,8 +33,11 @@ SUFFIXES: Mapping[str, str] = MappingProxyType(
         "k": "K",
         "mm_s": "mm/s",
         "h": "h",
+        "hours": "h",  # a duration in a configuration file: a word reads better there
+        "days": "d",
         "min": "min",
         "s": "s",
+        "per_year": "1/year",
         "usd": "USD",
         "usd_per_kwh": "USD/kWh",
         "usd_per_h": "USD/h",
@@ -43,6 +46,12 @@ SUFFIXES: Mapping[str, str] = MappingProxyType(
         "deg": "deg",
     }
 )
+
+
+def suffix_of(name: str) -> str | None:
+    """The longest unit suffix that ``name`` ends in ("price_usd_per_kwh" -> "usd_per_kwh"); None when it has none."""
+    found = [suffix for suffix in SUFFIXES if name == suffix or name.endswith(f"_{suffix}")]
+    return max(found, key=len, default=None)
 
 
 def to_house(values: T, unit: str, house_unit: str, where: str) -> T:

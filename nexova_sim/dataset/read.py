@@ -19,6 +19,7 @@ from nexova_sim.schema.channels import TABLES
 from nexova_sim.schema.manifest import FileEntry, Manifest, load_manifest
 from nexova_sim.schema.tables import SCHEMA_VERSION, table_schema
 
+When = str | datetime | None
 BATCH_ROWS = 131_072
 _SPAN = {"labels": ("onset", "end")}  # first and one-past-last instant of a row; one instant for the other tables
 
@@ -62,8 +63,8 @@ class Dataset:
         """Ids of all machines, in the order of the machines table."""
         return _machine_ids(self.folder, tuple(e.path for e in self.files("machines")))
 
-    def scan(self, table: str = "readings", *, machines: Sequence[str] | None = None, start: str | datetime | None = None,
-             end: str | datetime | None = None, columns: Sequence[str] | None = None,
+    def scan(self, table: str = "readings", *, machines: Sequence[str] | None = None, start: When = None,
+             end: When = None, columns: Sequence[str] | None = None,
              batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:  # fmt: skip
         """Rows of ``table`` as record batches of at most ``batch_rows``, by partition, then machine, then time.
 
@@ -73,8 +74,8 @@ class Dataset:
         window = make_window(self, machines, start, end)
         return scan_window(self, table, window, columns, batch_rows)
 
-    def read(self, table: str = "readings", *, machines: Sequence[str] | None = None, start: str | datetime | None = None,
-             end: str | datetime | None = None, columns: Sequence[str] | None = None) -> pa.Table:  # fmt: skip
+    def read(self, table: str = "readings", *, machines: Sequence[str] | None = None, start: When = None,
+             end: When = None, columns: Sequence[str] | None = None) -> pa.Table:  # fmt: skip
         """The rows that ``scan`` yields as one table in memory."""
         batches = list(self.scan(table, machines=machines, start=start, end=end, columns=columns))
         if batches:
@@ -123,7 +124,7 @@ def naming(path: Path) -> Iterator[None]:
         raise DataError(
             f"{path}: the file is missing, although the manifest lists it; write the dataset again"
         ) from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
             f"{path}: the file cannot be read ({what}); 'nexova data verify' tells what is damaged"
@@ -140,9 +141,7 @@ def parse_time(value: str | datetime, where: str) -> int:
         raise ConfigError(f"{where} {value!r}: not a time; write for example 2026-01-05T06:00:00Z") from error
 
 
-def make_window(
-    dataset: Dataset, machines: Sequence[str] | None, start: str | datetime | None, end: str | datetime | None
-) -> Window:
+def make_window(dataset: Dataset, machines: Sequence[str] | None, start: When, end: When) -> Window:
     """The window of these machines and times; ConfigError for an unknown machine, a bad time or start after end."""
     if machines is not None:
         known = set(dataset.machine_ids())

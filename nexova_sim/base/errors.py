@@ -25,7 +25,7 @@ class NexovaError(Exception):
     code = "ERROR"
     exit_code = EXIT_USAGE
 
-    def __init__(self, message: str, **detail: Any) -> None:  # noqa: ANN401
+    def __init__(self, message: str, **detail: Any) -> None:
         super().__init__(message)
         self.message = message
         self.detail: dict[str, Any] = detail

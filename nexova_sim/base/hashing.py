@@ -50,6 +50,6 @@ def code_hash(*rooms: str) -> str:
     return hash_value([hash_tree(package / room) for room in sorted(rooms)])
 
 
-def run_id(*parts: Any) -> str:  # noqa: ANN401
+def run_id(*parts: Any) -> str:
     """Twelve hex digits that name a run: the hash of its resolved configuration, code and inputs."""
     return hash_value(list(parts))[:12]

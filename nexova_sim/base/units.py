@@ -13,8 +13,8 @@ from nexova_sim.base.errors import ConfigError, suggest
 
 T = TypeVar("T")
 
-# unit -> (factor, offset): house value = factor * (value + offset). Exact definitions: 1 in = 25.4 mm, 1 hp(I) = 745.69987158227022 W
-# (NIST SP 811, B.8), 0 degC = 273.15 K = 32 degF.
+# unit -> (factor, offset): house value = factor * (value + offset). Exact definitions (NIST SP 811, B.8):
+# 1 in = 25.4 mm, 1 hp(I) = 745.69987158227022 W, 0 degC = 273.15 K = 32 degF.
 _TEMPERATURE = {"degC": (1.0, 0.0), "degF": (5.0 / 9.0, -32.0), "K": (1.0, -273.15), "degR": (5.0 / 9.0, -491.67)}
 _POWER = {"kW": (1.0, 0.0), "W": (1e-3, 0.0), "MW": (1e3, 0.0), "hp": (0.74569987158227022, 0.0)}
 _VIBRATION = {"mm/s": (1.0, 0.0), "cm/s": (10.0, 0.0), "m/s": (1e3, 0.0), "in/s": (25.4, 0.0)}

@@ -1,10 +1,11 @@
-"""What the architecture tests know about the house: its files, rooms, imports and functions, read from the source text."""
+"""What the architecture tests know about the house, read from the source text: files, rooms, imports, functions."""
 
 from __future__ import annotations
 
 import ast
 import io
 import subprocess
+import textwrap
 import tokenize
 from collections.abc import Iterator
 from functools import cache
@@ -78,7 +79,7 @@ def _dynamic(node: ast.AST) -> str | None:
 
 
 def read_imports(syntax: ast.Module, source: str, is_package: bool = False) -> list[Import]:
-    """Every import of a module, also lazy, dynamic and relative ones. ``from x import y`` may name a module or a value."""
+    """Every import of a module, also lazy, dynamic and relative ones."""
     found = []
     for node, lazy, types in _walk(syntax, False, False):
         line = getattr(node, "lineno", 0)
@@ -140,8 +141,6 @@ def code_lines(text: str, node: Function) -> int:
     """Lines of a function that hold code: no docstrings, no comments, no blank lines."""
     source = "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
     skip = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    import textwrap
-
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(textwrap.dedent(source)).readline):
         if token.type not in skip:

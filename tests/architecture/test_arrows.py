@@ -17,12 +17,13 @@ BANS = {
 }
 ONLY = {"cli": {"run", "config", "base", "cli"}, "kernels": {"kernels"}, "base": {"base"}}
 HEAVY = {
-    "numba": {"kernels"}, "llvmlite": {"kernels"}, "typer": {"cli"}, "click": {"cli"}, "tqdm": {"cli"}, "sklearn": {"analyse"},
-    "prophet": {"analyse"}, "joblib": {"analyse"}, "gymnasium": {"schedule"}, "stable_baselines3": {"schedule"},
-    "torch": {"schedule"}, "highspy": {"schedule"}, "cma": {"schedule"}, "google": {"decide"}, "vertexai": {"decide"},
-    "sqlalchemy": {"approve"}, "jwt": {"approve"}, "matplotlib": {"report"}, "jinja2": {"report"}, "duckdb": {"dataset"},
-    "dask": {"run"}, "distributed": {"run"},
+    "numba": {"kernels"}, "llvmlite": {"kernels"}, "typer": {"cli"}, "click": {"cli"}, "tqdm": {"cli"},
+    "sklearn": {"analyse"}, "prophet": {"analyse"}, "joblib": {"analyse"}, "gymnasium": {"schedule"},
+    "stable_baselines3": {"schedule"}, "torch": {"schedule"}, "highspy": {"schedule"}, "cma": {"schedule"},
+    "google": {"decide"}, "vertexai": {"decide"}, "sqlalchemy": {"approve"}, "jwt": {"approve"},
+    "matplotlib": {"report"}, "jinja2": {"report"}, "duckdb": {"dataset"}, "dask": {"run"}, "distributed": {"run"},
 }  # fmt: skip
+LIGHT = {*sys.stdlib_module_names, "typer"}
 EVERYWHERE = {"__future__", "typing", "collections.abc"}
 KNOWN = frozenset(module(p) for p in files())
 
@@ -128,7 +129,7 @@ def test_cli_imports_its_work_lazily():
         f"{i.place} imports {i.target} at module level"
         for i in imports()
         if room(i.source) == "cli" and not (i.is_lazy or i.for_types)
-        and room(i.target) not in {"cli", "base"} and i.target.split(".")[0] not in {*sys.stdlib_module_names, "typer", "nexova_sim"}
+        and not (room(i.target) in {"cli", "base"} or i.target.split(".")[0] in LIGHT or i.target == "nexova_sim")
     ]  # fmt: skip
     assert not wrong, "\n".join(wrong)
     lazy = {i.target.split(".")[1] for i in imports() if room(i.source) == "cli" and i.is_lazy and room(i.target)}

@@ -38,7 +38,7 @@ class Machines(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Readings (n_machines, n_rows), truth (n_machines, n_samples, N_TRUTH), events (machine, code, a, b, hours, value)."""
+    """Readings (n_machines, n_rows), truth (n_machines, n_samples, N_TRUTH), events (machine, code, a, b, h, value)."""
 
     readings: dict[str, np.ndarray]
     truth: np.ndarray
@@ -351,7 +351,7 @@ def _sense(fleet: Fleet, first_step: int, true: dict[str, np.ndarray]) -> None:
 
 
 def _falsify(fleet: Fleet, readings: dict[str, np.ndarray]) -> np.ndarray:
-    """Sensor faults on the readings of the whole run, in place, (rows, machines); returns the mask of rows that arrive."""
+    """Sensor faults on the readings of the whole run (rows, machines), in place; returns the rows that arrive."""
     plan = fleet.plan
     step_h = plan.resolved.fleet.dt_s / 3600.0
     keep = np.ones(readings["power_kw"].shape, bool)

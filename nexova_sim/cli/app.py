@@ -11,7 +11,9 @@ import typer
 from nexova_sim import __version__
 from nexova_sim.base.errors import EXIT_OK, EXIT_USAGE
 from nexova_sim.cli import echo
+from nexova_sim.cli.bench import bench
 from nexova_sim.cli.exits import report_failure
+from nexova_sim.cli.ingest import ingest
 from nexova_sim.cli.simulate import simulate
 
 app = typer.Typer(
@@ -23,6 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(simulate)
+app.command()(bench)
+app.command()(ingest)
 
 
 def _show_version(value: bool) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "simulate": "nexova_sim.run.simulate",
+    # Not "simulate": that name belongs to the room nexova_sim.simulate once it is imported.
+    "simulate_fleet": "nexova_sim.run.simulate:simulate",
     "twin": "nexova_sim.run.twin",
     "ingest": "nexova_sim.run.ingest",
     "run_experiment": "nexova_sim.run.experiment",
@@ -28,11 +29,12 @@ _PUBLIC = {
     "load_fleet": "nexova_sim.config.load",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]
+__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604 - the names are strings, ruff cannot see it
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Load a public name on first use, so that ``import nexova_sim`` stays instant."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'nexova_sim' has no attribute {name!r}; public names: {', '.join(__all__)}")
-    return getattr(import_module(_PUBLIC[name]), name)
+    module, _, attribute = _PUBLIC[name].partition(":")
+    return getattr(import_module(module), attribute or name)

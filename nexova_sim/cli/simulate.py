@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from nexova_sim.cli import echo
-from nexova_sim.cli.flags import ConfigFlag, DryRunFlag, JobsFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SeedFlag, SetFlag
+from nexova_sim.cli.flags import (
+    ConfigFlag,
+    DryRunFlag,
+    JobsFlag,
+    JsonFlag,
+    OutFlag,
+    OverwriteFlag,
+    QuietFlag,
+    SeedFlag,
+    SetFlag,
+)
 
 
-def simulate(config: ConfigFlag, settings: SetFlag = None, out: OutFlag = None, seed: SeedFlag = None, jobs: JobsFlag = None,
-             overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False, as_json: JsonFlag = False,
-             quiet: QuietFlag = False) -> None:  # fmt: skip
+def simulate(
+    config: ConfigFlag,
+    settings: SetFlag = None,
+    out: OutFlag = None,
+    seed: SeedFlag = None,
+    jobs: JobsFlag = None,
+    overwrite: OverwriteFlag = False,
+    dry_run: DryRunFlag = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
     """Simulate a plant into a labelled Parquet dataset.
 
     Example: nexova simulate --config configs/fleet/tiny.yaml --out results/tiny
@@ -29,4 +47,5 @@ def simulate(config: ConfigFlag, settings: SetFlag = None, out: OutFlag = None, 
         echo.note(f"{done.folder}: this dataset is there already, nothing to do")
     data = {"folder": str(done.folder), "rows": rows, "was_there": done.was_there}
     echo.result(data, f"{done.folder}", done.run_id)
-    echo.note(f"{rows['readings']:,} readings of {done.manifest.n_machines} machines; look at them with: nexova data describe {done.folder}")
+    echo.note(f"{rows['readings']:,} readings of {done.manifest.n_machines} machines")
+    echo.note(f"look at them with: nexova data describe {done.folder}")

@@ -1,1 +1,4 @@
-"""Every Numba kernel of the house and nothing else; imports only numba, numpy, math and siblings, so the room can be lifted out."""
+"""Every Numba kernel of the house and nothing else.
+
+Imports only numba, numpy, math and siblings, so the room can be lifted out.
+"""

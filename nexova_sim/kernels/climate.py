@@ -15,7 +15,7 @@ HOURS_PER_YEAR = 8765.8128  # tropical year, 365.2422 d
 
 @kernel
 def fill_wave(start_h: float, slot_h: float, wave: np.ndarray, out_value: np.ndarray) -> None:
-    """mean + annual cosine + daily cosine for slots from ``start_h`` (hours since 1 January, local solar time).
+    """Mean + annual cosine + daily cosine for slots from ``start_h`` (hours since 1 January, local solar time).
 
     ``wave`` (5,): mean, annual amplitude, hour of the year of the annual peak, daily amplitude, hour of the daily peak.
     The value of a slot is taken at its middle. ``out_value`` (n_slots,) float64.
@@ -28,7 +28,9 @@ def fill_wave(start_h: float, slot_h: float, wave: np.ndarray, out_value: np.nda
 
 
 @kernel
-def add_ar1(key: np.uint64, first_slot: int, memory: float, deviation: float, start: float, out_value: np.ndarray) -> float:
+def add_ar1(
+    key: np.uint64, first_slot: int, memory: float, deviation: float, start: float, out_value: np.ndarray
+) -> float:
     """Add a stationary AR(1) process (coefficient ``memory`` per slot) to ``out_value``; returns its last value.
 
     ``start`` is the process just before ``first_slot``.

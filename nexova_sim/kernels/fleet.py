@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from nexova_sim.kernels._jit import kernel
+from nexova_sim.kernels.flush import flush_codes, flush_slots, flush_steps
 from nexova_sim.kernels.lanes import change_lanes, fail_lanes, put_status
 from nexova_sim.kernels.numbers import exp64
 from nexova_sim.kernels.random import POWER_SPIKE, WEAR_NOISE, key_high, key_low, normal, random_bits, uniform
@@ -123,37 +124,6 @@ def spike_factor(keys: np.ndarray, lane: int, slot: int, size: float) -> float:
 
 
 @kernel
-def flush_steps(tile: np.ndarray, n: int, row: int, out_rows: np.ndarray) -> None:
-    """Turn the first ``n`` steps of a tile (TILE, LANES) into columns ``row``... of ``out_rows`` (n_lanes, n_rows)."""
-    n_lanes = out_rows.shape[0]
-    for k in range(n):
-        for j in range(n_lanes):
-            out_rows[j, row + k] = tile[k, j]
-
-
-@kernel
-def flush_slots(tile: np.ndarray, rate: np.ndarray, n: int, n_steps: int, row: int, out_rows: np.ndarray) -> None:
-    """The same for values of whole slots: tile + rate k at step k of ``n_steps``; tile, rate (n_slots, LANES) float64."""
-    n_lanes = out_rows.shape[0]
-    for s in range(n):
-        for k in range(n_steps):
-            at = row + s * n_steps + k
-            for j in range(n_lanes):
-                out_rows[j, at] = tile[s, j] + rate[s, j] * k
-
-
-@kernel
-def flush_codes(tile: np.ndarray, n: int, n_steps: int, row: int, out_rows: np.ndarray) -> None:
-    """The same for codes of whole slots; tile (n_slots, LANES) int8."""
-    n_lanes = out_rows.shape[0]
-    for s in range(n):
-        for k in range(n_steps):
-            at = row + s * n_steps + k
-            for j in range(n_lanes):
-                out_rows[j, at] = tile[s, j]
-
-
-@kernel
 def copy_rows(source: np.ndarray, out_target: np.ndarray) -> None:
     """Copy the N_STATE rows of the state between the state and the working array (loops compile faster than slices)."""
     for i in range(N_STATE):
@@ -214,7 +184,7 @@ def load_params(params: np.ndarray, step_h: float, out_work: np.ndarray) -> None
 
 @kernel
 def sample_truth(work: np.ndarray, n: int, out_work: np.ndarray, out_truth: np.ndarray) -> None:
-    """Record the hidden state as sample ``n`` of ``out_truth`` (LANES, n_samples, N_TRUTH) and restart the energy counts."""
+    """Record the hidden state as sample ``n`` of ``out_truth`` (LANES, n_samples, N_TRUTH); restart the counts."""
     for j in range(LANES):
         t = out_truth[j, n]
         hot = max(0.0, work[S_TEMP, j] - work[P_VIB_KNEE, j])
@@ -241,7 +211,7 @@ def run_block(block: Block, clock: Clock, inputs: Inputs, state: State, out_stat
     """Advance a block by ``inputs.load.shape[0]`` slots.
 
     Reads ``state``, writes ``out_state`` (same shapes) and ``out``. Reading k of a slot is the state at the start of
-    step k; wear, fatigue and temperature are advanced exactly (see ``thermal``, ``wear``), so they do not depend on the step.
+    step k; wear, fatigue and temperature are advanced exactly (see ``thermal``, ``wear``), whatever the step.
     """
     p = block.params
     real = out_state.real
@@ -325,8 +295,8 @@ def run_block(block: Block, clock: Clock, inputs: Inputs, state: State, out_stat
                     w[W_LAST, j] = w[W_STATUS, j]
                     put_status(block, slot * clock.slot_h, j, int(w[W_STATUS, j]), out_state, out)
         if slot % clock.truth_slots == 0:
-            sample_truth(w, out.count[2], w, out.truth)
-            out.count[2] += 1
+            sample_truth(w, out.n_written[2], w, out.truth)
+            out.n_written[2] += 1
         for k in range(n_steps):
             for j in range(LANES):
                 t0 = w[S_TEMP, j]
@@ -349,8 +319,12 @@ def run_block(block: Block, clock: Clock, inputs: Inputs, state: State, out_stat
             if any_ageing:
                 for j in range(LANES):
                     mean = temp_mean_c(w[S_TEMP, j], w[W_NEXT, j], w[W_LIMIT, j], w[W_TAU, j])
-                    w[S_FATIGUE, j] += w[W_RUNNING, j] * step_h * montsinger_per_h(
-                        mean, p[M_MONTSINGER_PER_H, j], p[M_MONTSINGER_REF_C, j], p[M_MONTSINGER_HALVING_K, j]
+                    w[S_FATIGUE, j] += (
+                        w[W_RUNNING, j]
+                        * step_h
+                        * montsinger_per_h(
+                            mean, p[M_MONTSINGER_PER_H, j], p[M_MONTSINGER_REF_C, j], p[M_MONTSINGER_HALVING_K, j]
+                        )
                     )
             at = filled * n_steps + k
             for j in range(LANES):
@@ -394,7 +368,7 @@ def run_block(block: Block, clock: Clock, inputs: Inputs, state: State, out_stat
             w[S_ENERGY, j] += w[W_POWER, j] * clock.slot_h
             planned = w[W_PLANNED, j] * w[P_RATED, j] if w[W_PLANNED, j] > 0.0 else w[P_STANDBY, j]
             w[S_PLAN, j] += planned * clock.slot_h
-            damage = max(max(w[S_WEAR, j], w[S_FATIGUE, j]), w[S_ELECTRICAL, j]) - 1.0
+            damage = max(w[S_WEAR, j], w[S_FATIGUE, j], w[S_ELECTRICAL, j]) - 1.0
             spent = max(w[S_RUNTIME, j] - w[P_LIFE, j], w[S_AGE, j] - w[S_LIMIT, j])
             w[W_CROSS, j] = max(damage, spent) if w[W_RUNNING, j] > 0.0 else -1.0
         worst = -1.0

@@ -78,14 +78,14 @@ def put_event(lane: int, code: int, first: int, second: int, time_h: float, valu
 
     Callers pass int64 values, not literals: the compiler would build one copy of this function for every literal.
     """
-    n = out.count[0]
+    n = out.n_written[0]
     out.event_code[n, 0] = lane
     out.event_code[n, 1] = code
     out.event_code[n, 2] = first
     out.event_code[n, 3] = second
     out.event_value[n, 0] = time_h
     out.event_value[n, 1] = value
-    out.count[0] = n + 1
+    out.n_written[0] = n + 1
 
 
 @kernel
@@ -101,7 +101,7 @@ def put_status(block: Block, time_h: float, lane: int, status: int, out_state: S
 @kernel
 def put_branch(lane: int, slot: int, real: np.ndarray, effect: np.ndarray, out: Output) -> None:
     """Record the state of a machine just before its future is changed from outside."""
-    row = out.branch[out.count[1]]
+    row = out.branch[out.n_written[1]]
     row[B_LANE] = lane
     row[B_SLOT] = slot
     row[B_TEMP] = real[S_TEMP, lane]
@@ -113,7 +113,7 @@ def put_branch(lane: int, slot: int, real: np.ndarray, effect: np.ndarray, out: 
     row[B_LIMIT] = real[S_LIMIT, lane]
     for e in range(N_EFFECTS):
         row[B_EFFECT + e] = effect[e, lane]
-    out.count[1] += 1
+    out.n_written[1] += 1
 
 
 @kernel
@@ -149,7 +149,7 @@ def effects_of(block: Block, slot: int, cleared: np.ndarray, out_effect: np.ndar
     for e in range(N_EFFECTS):
         for j in range(LANES):
             out_effect[e, j] = 1.0 if e in (E_COOLING, E_LOAD) else 0.0
-    following = NEVER
+    following: int = NEVER
     f = block.faults
     for i in range(f.lane.shape[0]):
         if f.onset_slot[i] > slot:
@@ -177,7 +177,9 @@ def begin_action(block: Block, clock: Clock, lane: int, slot: int, out_state: St
     flag[I_REASON, lane] = a.reason[lane, n]
     if a.mode[lane, n] == IN_MAINTENANCE:
         hours = a.n_slots[lane, n] * clock.slot_h
-        put_event(lane, np.int64(EV_MAINTENANCE_START), a.reason[lane, n], a.restore[lane, n], slot * clock.slot_h, hours, out)
+        put_event(
+            lane, np.int64(EV_MAINTENANCE_START), a.reason[lane, n], a.restore[lane, n], slot * clock.slot_h, hours, out
+        )
 
 
 @kernel

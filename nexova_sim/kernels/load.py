@@ -47,7 +47,7 @@ def cycle_mean(slot: float, cycle_slots: float, phase: float, duty: float) -> fl
     """Share of slot ``slot`` that a load/unload cycle spends loaded: exact, so the mean does not depend on the slot."""
     u0 = slot / cycle_slots + phase
     u1 = (slot + 1.0) / cycle_slots + phase
-    return (loaded_share(u1, duty) - loaded_share(u0, duty)) / (u1 - u0)  # type: ignore[no-any-return]
+    return (loaded_share(u1, duty) - loaded_share(u0, duty)) / (u1 - u0)
 
 
 @kernel
@@ -55,13 +55,13 @@ def cycled_load(x: float, slot: int, cycle_slots: float, phase: float, loaded: f
     """Load of one slot of a machine that cycles between two loads so that its mean is ``x``."""
     span = loaded - unloaded
     share = min(1.0, max(0.0, (x - unloaded) / span))
-    return unloaded + span * cycle_mean(float(slot), cycle_slots, phase, share)  # type: ignore[no-any-return]
+    return unloaded + span * cycle_mean(float(slot), cycle_slots, phase, share)
 
 
 @kernel
 def is_idle(key: np.uint64, quarter: int, share: float) -> bool:
     """True in a random ``share`` of the quarter hours."""
-    return uniform(random_bits(key_low(key), key_high(key), np.uint32(quarter))) < share  # type: ignore[no-any-return]
+    return uniform(random_bits(key_low(key), key_high(key), np.uint32(quarter))) < share
 
 
 @kernel
@@ -69,9 +69,9 @@ def fill_load(duty: DutyParams, profiles: np.ndarray, first_slot: int, slot_h: f
               out_variation: np.ndarray, out_load: np.ndarray, out_plan: np.ndarray) -> None:  # fmt: skip
     """Fill load and planned load for slots first_slot, first_slot+1, ...
 
-    ``profiles`` (n_profiles, n_slots): planned load fraction of each profile, 0 = off. ``variation`` and ``out_variation``
-    (LANES,) are the AR(1) state before and after. ``out_load`` (n_slots, LANES) gets the load, 0 = off by plan;
-    ``out_plan`` the generator's own mean of it. The AR(1) state advances in every slot, also while the machine is off.
+    ``profiles`` (n_profiles, n_slots): planned load fraction of each profile, 0 = off. ``variation`` and
+    ``out_variation`` (LANES,) are the AR(1) state before and after. ``out_load`` (n_slots, LANES) gets the load,
+    0 = off by plan; ``out_plan`` the generator's own mean of it. The AR(1) state advances in every slot, also while the machine is off.
     """
     n_slots = out_load.shape[0]
     z = np.empty(n_slots, np.float32)

@@ -19,8 +19,7 @@ _F = np.float32
 
 # log1p(t) = t - t^2/2 + t^3 q(t) on [-1/3, 1/3]; largest error of the fit 1e-8.
 _L0, _L1, _L2, _L3, _L4, _L5, _L6 = (
-    _F(v)
-    for v in (0.33333138, -0.25004983, 0.20015018, -0.16453917, 0.13931653, -0.15229572, 0.14338014)
+    _F(v) for v in (0.33333138, -0.25004983, 0.20015018, -0.16453917, 0.13931653, -0.15229572, 0.14338014)
 )
 _LN2_F = _F(math.log(2.0))
 _HALF_F = _F(0.5)
@@ -47,7 +46,7 @@ def exp64(x: float) -> float:
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    return p * np.int64((np.int64(n) + np.int64(1023)) << np.int64(52)).view(np.float64)  # type: ignore[no-any-return]
+    return p * np.int64((np.int64(n) + np.int64(1023)) << np.int64(52)).view(np.float64)
 
 
 @kernel
@@ -70,7 +69,7 @@ def log64(x: float) -> float:
     p = p * z + 1.0 / 7.0
     p = p * z + 1.0 / 5.0
     p = p * z + 1.0 / 3.0
-    return e * _LN2_HI + (2.0 * s + (2.0 * s * z * p + e * _LN2_LO))  # type: ignore[no-any-return]
+    return e * _LN2_HI + (2.0 * s + (2.0 * s * z * p + e * _LN2_LO))
 
 
 @kernel
@@ -80,7 +79,7 @@ def pow64(x: float, y: float) -> float:
         return 1.0
     if x <= 0.0:
         return 0.0
-    return exp64(y * log64(x))  # type: ignore[no-any-return]
+    return exp64(y * log64(x))
 
 
 @kernel
@@ -107,4 +106,4 @@ def log32(x: np.float32) -> np.float32:
     m = np.uint32(bits - np.uint32(np.uint32(e) << np.uint32(23))).view(np.float32)
     t = m - _ONE_F
     q = _L0 + t * (_L1 + t * (_L2 + t * (_L3 + t * (_L4 + t * (_L5 + t * _L6)))))
-    return np.float32(e) * _LN2_F + (t + t * t * (t * q - _HALF_F))  # type: ignore[no-any-return]
+    return np.float32(e) * _LN2_F + (t + t * t * (t * q - _HALF_F))

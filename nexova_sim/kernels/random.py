@@ -82,7 +82,7 @@ def stream_key(seed: np.uint64, machine_key: np.uint64, stream: int) -> np.uint6
     """The 64-bit key of one stream of one machine; ``machine_key`` comes from the machine's name, not its place."""
     a = mix64(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
     b = mix64(np.uint64(a ^ np.uint64(machine_key)) + np.uint64(0xD1B54A32D192ED03))
-    return mix64(np.uint64(b + np.uint64(stream + 1) * np.uint64(0x8CB92BA72F3D8DD7)))  # type: ignore[no-any-return]
+    return mix64(np.uint64(b + np.uint64(stream + 1) * np.uint64(0x8CB92BA72F3D8DD7)))
 
 
 @kernel
@@ -111,7 +111,7 @@ def random_bits(key0: np.uint32, key1: np.uint32, counter: np.uint32) -> np.uint
 @kernel
 def uniform(bits: np.uint32) -> float:
     """A double in (0, 1), never 0 or 1, from 32 random bits."""
-    return (np.float64(bits) + 0.5) * 2.0**-32  # type: ignore[no-any-return]
+    return (np.float64(bits) + 0.5) * 2.0**-32
 
 
 @kernel
@@ -123,7 +123,7 @@ def normal(bits: np.uint32) -> np.float32:
     p = _P0 + a * (_P1 + a * (_P2 + a * (_P3 + a * (_P4 + a * (_P5 + a * (_P6 + a * (_P7 + a * _P8)))))))
     b = np.float32(math.sqrt(max(w, _FIVE))) - _THREE
     r = _R0 + b * (_R1 + b * (_R2 + b * (_R3 + b * (_R4 + b * (_R5 + b * (_R6 + b * _R7))))))
-    return (p if w < _FIVE else r) * x  # type: ignore[no-any-return]
+    return (p if w < _FIVE else r) * x
 
 
 @kernel

@@ -107,11 +107,14 @@ def run_to_failure(params: np.ndarray, branch: np.ndarray, week_load: np.ndarray
                 fatigue1 = fatigue + p[M_FATIGUE_PER_K_H, j] * above_fat + b[B_EFFECT + E_FATIGUE_PER_H]
                 if p[M_MONTSINGER_PER_H, j] > 0.0:
                     fatigue1 += montsinger_per_h(
-                        0.5 * (temp + after), p[M_MONTSINGER_PER_H, j], p[M_MONTSINGER_REF_C, j], p[M_MONTSINGER_HALVING_K, j]
+                        0.5 * (temp + after),
+                        p[M_MONTSINGER_PER_H, j],
+                        p[M_MONTSINGER_REF_C, j],
+                        p[M_MONTSINGER_HALVING_K, j],
                     )
                 electrical1 = electrical + p[M_ELECTRICAL_PER_H, j] * x * x
-                worst = max(max(wear1, fatigue1), electrical1) - 1.0
-                worst = max(worst, max(runtime + 1.0 - p[M_LIFE_H, j], age + 1.0 - limit_age))
+                worst = max(wear1, fatigue1, electrical1) - 1.0
+                worst = max(worst, runtime + 1.0 - p[M_LIFE_H, j], age + 1.0 - limit_age)
                 if worst >= 0.0:
                     share[F_BEARING] = crossing(wear, wear1, 1.0)
                     share[F_THERMAL] = crossing(fatigue, fatigue1, 1.0)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 LANES = 16
-NEVER = np.int64(2**62)
+NEVER = 2**62
 
 # Rows of the float state (N_STATE, LANES).
 S_TEMP, S_WEAR, S_FATIGUE, S_ELECTRICAL, S_RUNTIME, S_AGE, S_LIMIT, S_ENERGY, S_PLAN, S_VARIATION = range(10)
@@ -161,4 +161,4 @@ class Output(NamedTuple):
     event_code: np.ndarray  # (n, 4) int64: lane, event code, two integers
     event_value: np.ndarray  # (n, 2) float64: hours since start, value
     branch: np.ndarray  # (n, N_BRANCH) float64
-    count: np.ndarray  # (3,) int64: events, branches, truth samples written
+    n_written: np.ndarray  # (3,) int64: events, branches, truth samples

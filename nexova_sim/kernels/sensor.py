@@ -56,8 +56,9 @@ def fault_channel(kind: int, severity: float, span: np.ndarray, key: np.uint64, 
                   per_unit: np.float32, held: float, out_read: np.ndarray) -> float:  # fmt: skip
     """Falsify the readings of one channel inside a fault interval; returns the value a stuck sensor holds.
 
-    ``span`` (3,) int64: first and one-past-last step of the fault, and steps per day. ``first_step`` is the step of ``out_read[0]``.
-    ``size`` is the channel's unit of error: a drift reaches severity * size after a day, a spike has severity * 2 size.
+    ``span`` (3,) int64: first and one-past-last step of the fault, and their difference. ``first_step`` is the step of
+    ``out_read[0]``. ``size`` is the channel's error at severity 1: a drift reaches severity * size at its end, a spike
+    has twice that.
     ``held`` is NaN until the fault began in an earlier chunk.
     """
     begin = max(span[0] - first_step, 0)

@@ -21,7 +21,7 @@ def heat_frac(load_frac: float, fixed: float, linear: float, square: float) -> f
 
 @kernel
 def temp_limit_c(ambient_c: float, cooled_rise_k: float, heat: float) -> float:
-    """Temperature (degC) that constant conditions lead to; ``cooled_rise_k`` is the rise at rated load over the cooling."""
+    """Temperature (degC) that constant conditions lead to; ``cooled_rise_k`` is the rise at rated load / cooling."""
     return ambient_c + cooled_rise_k * heat
 
 
@@ -47,5 +47,5 @@ def mean_above_k(temp_c: float, next_c: float, limit_c: float, tau_over_dt: floa
         return max(0.0, temp_mean_c(temp_c, next_c, limit_c, tau_over_dt) - knee_c)
     share = tau_over_dt * log64((temp_c - limit_c) / (knee_c - limit_c))
     if next_c > knee_c:
-        return (limit_c - knee_c) * (1.0 - share) - tau_over_dt * (next_c - knee_c)  # type: ignore[no-any-return]
-    return (limit_c - knee_c) * share + tau_over_dt * (temp_c - knee_c)  # type: ignore[no-any-return]
+        return (limit_c - knee_c) * (1.0 - share) - tau_over_dt * (next_c - knee_c)
+    return (limit_c - knee_c) * share + tau_over_dt * (temp_c - knee_c)

@@ -27,13 +27,13 @@ def wear_rate_per_mm_s_h(rate: float, load_frac: float, exponent: float, referen
     """
     if exponent == 1.0:
         return rate
-    return rate * pow64(load_frac / reference_frac, exponent - 1.0)  # type: ignore[no-any-return]
+    return rate * pow64(load_frac / reference_frac, exponent - 1.0)
 
 
 @kernel
 def montsinger_per_h(temp_c: float, rate_per_h: float, reference_c: float, halving_k: float) -> float:
     """Insulation ageing per hour: doubles with every ``halving_k`` kelvin above ``reference_c`` (Montsinger 1930)."""
-    return rate_per_h * exp64((temp_c - reference_c) * (0.6931471805599453 / halving_k))  # type: ignore[no-any-return]
+    return rate_per_h * exp64((temp_c - reference_c) * (0.6931471805599453 / halving_k))
 
 
 @kernel
@@ -42,7 +42,7 @@ def hours_to_wear_out(wear: float, drive_mm_s: float, rate: float, wear_gain_mm_
     if wear >= 1.0:
         return 0.0
     c = drive_mm_s / wear_gain_mm_s
-    return log64((1.0 + c) / (wear + c)) / (rate * wear_gain_mm_s)  # type: ignore[no-any-return]
+    return log64((1.0 + c) / (wear + c)) / (rate * wear_gain_mm_s)
 
 
 @kernel
@@ -54,4 +54,4 @@ def weibull_age_h(age_h: float, shape: float, scale_h: float, u: float) -> float
     if scale_h >= NO_LIMIT_H:
         return NO_LIMIT_H
     start = pow64(age_h / scale_h, shape)
-    return scale_h * pow64(start - log64(u), 1.0 / shape)  # type: ignore[no-any-return]
+    return scale_h * pow64(start - log64(u), 1.0 / shape)

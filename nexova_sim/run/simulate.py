@@ -141,7 +141,16 @@ def write_block(stage: Stage, plan: FleetPlan, number: int, stop: Event, step: C
         else:
             entries.append(file_entry(stage, path))
         nothing = np.empty((0, 0), np.float32)
-        kept.append(chunk._replace(power_kw=nothing, temperature_c=nothing, vibration_mm_s=nothing, runtime_h=nothing, status=nothing, keep=None))
+        kept.append(
+            chunk._replace(
+                power_kw=nothing,
+                temperature_c=nothing,
+                vibration_mm_s=nothing,
+                runtime_h=nothing,
+                status=nothing,
+                keep=None,
+            )
+        )
         step()
     cleared = kept[-1].state.cleared
     branch = np.concatenate([c.branch for c in kept] + [end_branches(plan, block, kept[-1].state, cleared)])
@@ -171,7 +180,9 @@ def _write_fleet(stage: Stage, plan: FleetPlan) -> list[FileEntry]:
         "factories": tables.factories_table,
         "weather": tables.weather_table,
     }
-    return [_keep_or_write(stage, part_path(name, None, 0), make(plan), WriteOptions()) for name, make in makers.items()]
+    return [
+        _keep_or_write(stage, part_path(name, None, 0), make(plan), WriteOptions()) for name, make in makers.items()
+    ]
 
 
 def outline(resolved: ResolvedFleet, out: Path | None = None) -> dict[str, object]:

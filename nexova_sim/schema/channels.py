@@ -1,4 +1,7 @@
-"""One row per column: name, unit, type, valid range, meaning. Parquet metadata, range checks, plots and docs derive from it."""
+"""One row per column: name, unit, type, valid range, meaning.
+
+Parquet metadata, range checks, plot labels and docs derive from it.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ TABLES: Mapping[str, tuple[Channel, ...]] = MappingProxyType(
             Channel("electrical_frac", "1", "float64", 0.0, 1.0, "electrical stress, 1 = failed"),
             Channel("runtime_true_h", "h", "float64", 0.0, 1e7, "exact running hours since the last replacement"),
             Channel("health_percent", "%", "float32", 0.0, 100.0, "weighted health, see MODEL health formula"),
-            Channel("rul_h", "h", "float32", 0.0, None, "calendar hours to failure if nothing is done; null while down"),
+            Channel(
+                "rul_h", "h", "float32", 0.0, None, "calendar hours to failure if nothing is done; null while down"
+            ),
             Channel("rul_running_h", "h", "float32", 0.0, None, "the same in running hours"),
             Channel("failure_event", "1", "text", None, None, "the event that ends that life"),
             Channel("fault", "1", "text", None, None, "active faults, joined by '+'; empty = none"),
@@ -74,7 +79,9 @@ TABLES: Mapping[str, tuple[Channel, ...]] = MappingProxyType(
             _TIME,
             Channel("event", "1", "text", None, None, "status, failure, maintenance_start or maintenance_end"),
             Channel("status", "1", "text", None, None, "status from now on (status events)"),
-            Channel("reason", "1", "text", None, None, "why: plan, failure, repair, service, decision; or the failure event"),
+            Channel(
+                "reason", "1", "text", None, None, "why: plan, failure, repair, service, decision; or the failure event"
+            ),
             Channel("restored", "1", "text", None, None, "components maintenance restores, joined by '+'"),
             Channel("value", "1", "float64", None, None, "failure: running hours; maintenance_start: planned hours"),
         ),

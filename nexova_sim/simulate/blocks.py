@@ -28,13 +28,16 @@ from nexova_sim.simulate.faults import SENSOR_CODES
 from nexova_sim.simulate.machines import start_state
 from nexova_sim.simulate.plan import BlockPlan, FleetPlan, Period, ambient_of, profile_of
 
-_FAULT_SIZE = {"temperature_c": 15.0, "vibration_mm_s": 2.0}  # error of a sensor fault of severity 1; power: half the rating
+_FAULT_SIZE = {
+    "temperature_c": 15.0,
+    "vibration_mm_s": 2.0,
+}  # error of a sensor fault of severity 1; power: half the rating
 _POWER_FAULT_FRAC = 0.5
 _MAX_EVENTS_PER_SLOT = 4
 
 
 class Chunk(NamedTuple):
-    """What a block did in a period. Arrays of readings are (n_lanes, n_rows); ``keep`` is None when no row is missing."""
+    """What a block did in a period. Readings are (n_lanes, n_rows); ``keep`` is None when no row is missing."""
 
     period: Period
     power_kw: np.ndarray
@@ -68,9 +71,11 @@ def _new_output(plan: FleetPlan, block: BlockPlan, period: Period, wants_rows: b
     samples = period.n_slots // plan.clock.truth_slots + 1
     events = LANES * (period.n_slots * _MAX_EVENTS_PER_SLOT + 4)
     branches = 2 * len(block.faults) + int(block.block.actions.slot.shape[1]) * LANES + LANES
-    real = [np.empty((n, rows), np.float32) for _ in range(4)]
     return Output(
-        *real,
+        np.empty((n, rows), np.float32),
+        np.empty((n, rows), np.float32),
+        np.empty((n, rows), np.float32),
+        np.empty((n, rows), np.float32),
         np.empty((n, rows), np.int8),
         np.empty((LANES, samples, N_TRUTH)),
         np.empty((events, 4), np.int64),
@@ -108,7 +113,9 @@ def sense(plan: FleetPlan, block: BlockPlan, period: Period, out: Output) -> Non
         read_meter(noise_of(plan, m.kind, "runtime_h")[2], out.runtime_h[j])
 
 
-def falsify(plan: FleetPlan, block: BlockPlan, period: Period, held: dict[int, float], out: Output) -> np.ndarray | None:
+def falsify(
+    plan: FleetPlan, block: BlockPlan, period: Period, held: dict[int, float], out: Output
+) -> np.ndarray | None:
     """Apply sensor faults to the readings of a period; returns the mask of rows that arrive, or None when all do.
 
     ``held`` keeps, by fault number, the value a stuck sensor repeats from one period to the next.
@@ -147,7 +154,9 @@ def falsify(plan: FleetPlan, block: BlockPlan, period: Period, held: dict[int, f
     return keep
 
 
-def run_period(plan: FleetPlan, block: BlockPlan, period: Period, state: State, wants_rows: bool = True) -> tuple[Output, State]:
+def run_period(
+    plan: FleetPlan, block: BlockPlan, period: Period, state: State, wants_rows: bool = True
+) -> tuple[Output, State]:
     """Advance a block through one period; the output still holds true values, not readings."""
     inputs, variation = make_inputs(plan, block, period, state.real[S_VARIATION])
     out = _new_output(plan, block, period, wants_rows)
@@ -172,7 +181,7 @@ def run_block_periods(plan: FleetPlan, block: BlockPlan, wanted: frozenset[int] 
         if wants:
             sense(plan, block, period, out)
             keep = falsify(plan, block, period, held, out)
-        n_events, n_branches, n_samples = (int(n) for n in out.count)
+        n_events, n_branches, n_samples = (int(n) for n in out.n_written)
         yield Chunk(
             period,
             out.power_kw,
@@ -193,5 +202,6 @@ def _starts_stuck(plan: FleetPlan, block: BlockPlan, period: Period) -> bool:
     begin_h = period.first_slot * plan.clock.slot_h
     end_h = begin_h + period.n_slots * plan.clock.slot_h
     return any(
-        plan.resolved.fault_kinds[f.fault].sensor == "stuck" and begin_h <= f.onset_h < end_h for f in block.sensor_faults
+        plan.resolved.fault_kinds[f.fault].sensor == "stuck" and begin_h <= f.onset_h < end_h
+        for f in block.sensor_faults
     )

@@ -58,7 +58,9 @@ def components(names: list[str]) -> int:
     return mask
 
 
-def _random_faults(number: int, machine: Machine, name: str, kind: FaultKind, rate: float, span_h: float) -> list[Fault]:
+def _random_faults(
+    number: int, machine: Machine, name: str, kind: FaultKind, rate: float, span_h: float
+) -> list[Fault]:
     faults = []
     counter = zlib.crc32(name.encode())
     onset = 0.0
@@ -70,7 +72,9 @@ def _random_faults(number: int, machine: Machine, name: str, kind: FaultKind, ra
         hours = kind.hours[0] + (kind.hours[1] - kind.hours[0]) * length
         severity = kind.severity[0] + (kind.severity[1] - kind.severity[0]) * size
         channel = kind.channels[min(int(place * len(kind.channels)), len(kind.channels) - 1)] if kind.channels else None
-        faults.append(Fault(number, name, channel, onset, min(onset + hours, span_h), severity, kind.sensor is not None))
+        faults.append(
+            Fault(number, name, channel, onset, min(onset + hours, span_h), severity, kind.sensor is not None)
+        )
         onset += hours
     return faults
 
@@ -102,7 +106,9 @@ def _scheduled_faults(resolved: ResolvedFleet, machines: list[Machine], span_h: 
         kind = resolved.fault_kinds[item.fault]
         channel = item.channel or (kind.channels[0] if kind.channels else None)
         if channel is not None and channel not in kind.channels:
-            raise ConfigError(f"{where}: fault {item.fault!r} cannot act on {channel!r}; {suggest(channel, kind.channels)}")
+            raise ConfigError(
+                f"{where}: fault {item.fault!r} cannot act on {channel!r}; {suggest(channel, kind.channels)}"
+            )
         end = min(item.onset_h + item.hours, span_h)
         is_sensor = kind.sensor is not None
         faults.append(Fault(places[item.machine], item.fault, channel, item.onset_h, end, item.severity, is_sensor))

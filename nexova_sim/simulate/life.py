@@ -86,7 +86,7 @@ def end_branches(plan: FleetPlan, block: BlockPlan, state: State, cleared: np.nd
 
 
 def week_loads(plan: FleetPlan, block: BlockPlan) -> np.ndarray:
-    """Planned mean load of every lane by UTC hour since the start's week, (LANES, 168); holidays and demand left out."""
+    """Planned mean load of every lane by UTC hour of the week, (LANES, 168); holidays and demand left out."""
     out = np.zeros((LANES, _HOURS_PER_WEEK))
     monday_s = plan.start_s - (plan.start_s + 3 * 86_400) % (7 * 86_400)
     for row, (factory, kind_name) in enumerate(block.profiles):
@@ -123,7 +123,9 @@ def climate_years(plan: FleetPlan, block: BlockPlan) -> np.ndarray:
     return out
 
 
-def trace_life(plan: FleetPlan, block: BlockPlan, branch: np.ndarray, event_code: np.ndarray, event_value: np.ndarray) -> Life:
+def trace_life(
+    plan: FleetPlan, block: BlockPlan, branch: np.ndarray, event_code: np.ndarray, event_value: np.ndarray
+) -> Life:
     """Run every branch to failure and merge with the failures that happened."""
     slot_h = plan.clock.slot_h
     hours = branch[:, B_SLOT] * slot_h
@@ -148,7 +150,9 @@ def trace_life(plan: FleetPlan, block: BlockPlan, branch: np.ndarray, event_code
     return Life(*(column[order] for column in merged))
 
 
-def remaining(life: Life, lane: int, time_h: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def remaining(
+    life: Life, lane: int, time_h: np.ndarray, truth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Remaining calendar hours, running hours and failure event at the samples of one machine; NaN and -1 while down.
 
     ``time_h`` (n,) hours since the start, ``truth`` (n, N_TRUTH) of the same samples.

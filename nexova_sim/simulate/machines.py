@@ -125,47 +125,47 @@ def pad(values: list[float] | list[int], dtype: type = float) -> np.ndarray:
     return np.array([*values, *[values[-1]] * (LANES - len(values))], dtype)
 
 
+def parameter_row(machine: Machine, kind: KindConfig, fleet: FleetConfig) -> dict[str, float]:
+    """Parameters of one machine by the field names of MachineParams."""
+    is_seed = fleet.physics == "seed"
+    loss = kind.thermal.heating == "loss" and not is_seed
+    d = kind.damage
+    ageing_h = None if is_seed else d.montsinger_life_h
+    leave = fleet.maintenance.on_failure == "leave"
+    return {
+        "rated_kw": kind.rated_kw,
+        "standby_kw": kind.rated_kw * kind.standby_frac,
+        "rise_k": machine.build["rise_k"],
+        "tau_h": machine.build["tau_h"],
+        "heat_fixed": kind.thermal.fixed_loss_frac if loss else 0.0,
+        "heat_linear": 0.0 if loss else 1.0,
+        "heat_square": 1.0 - kind.thermal.fixed_loss_frac if loss else 0.0,
+        "vib_rated_mm_s": machine.build["vib_rated_mm_s"],
+        "vib_heat_gain": kind.vibration.heat_gain_mm_s_per_k,
+        "vib_knee_c": kind.vibration.heat_knee_c,
+        "vib_wear_gain": kind.vibration.wear_gain_mm_s,
+        "fatigue_per_k_h": d.fatigue_per_k_h if ageing_h is None else 0.0,
+        "fatigue_knee_c": d.fatigue_knee_c,
+        "montsinger_per_h": 0.0 if ageing_h is None else 1.0 / ageing_h,
+        "montsinger_ref_c": d.montsinger_reference_c,
+        "montsinger_halving_k": d.montsinger_halving_k,
+        "wear_per_mm_s_h": machine.build["wear_per_mm_s_h"],
+        "bearing_exponent": 1.0 if is_seed else d.bearing_exponent,
+        "bearing_ref_frac": d.bearing_reference_frac,
+        "wear_noise_per_sqrt_h": 0.0 if is_seed else d.wear_noise_per_sqrt_h,
+        "electrical_per_h": d.electrical_per_h,
+        "life_h": d.rated_life_h,
+        "weibull_shape": kind.hazard.weibull_shape,
+        "weibull_scale_h": NO_LIMIT_H if is_seed else (kind.hazard.weibull_scale_h or NO_LIMIT_H),
+        "response_h": NO_LIMIT_H if leave else kind.service.response_h,
+        "repair_h": kind.costs.failure_h,
+    }
+
+
 def machine_params(machines: list[Machine], resolved: ResolvedFleet) -> MachineParams:
     """Parameter arrays of at most LANES machines."""
-    kinds = [resolved.kinds[m.kind] for m in machines]
-    is_seed = resolved.fleet.physics == "seed"
-    leave = resolved.fleet.maintenance.on_failure == "leave"
-    rows = []
-    for m, k in zip(machines, kinds, strict=True):
-        loss = k.thermal.heating == "loss" and not is_seed
-        d = k.damage
-        ageing = d.montsinger_life_h is not None and not is_seed
-        rows.append(
-            MachineParams(
-                rated_kw=k.rated_kw,
-                standby_kw=k.rated_kw * k.standby_frac,
-                rise_k=m.build["rise_k"],
-                tau_h=m.build["tau_h"],
-                heat_fixed=k.thermal.fixed_loss_frac if loss else 0.0,
-                heat_linear=0.0 if loss else 1.0,
-                heat_square=1.0 - k.thermal.fixed_loss_frac if loss else 0.0,
-                vib_rated_mm_s=m.build["vib_rated_mm_s"],
-                vib_heat_gain=k.vibration.heat_gain_mm_s_per_k,
-                vib_knee_c=k.vibration.heat_knee_c,
-                vib_wear_gain=k.vibration.wear_gain_mm_s,
-                fatigue_per_k_h=0.0 if ageing else d.fatigue_per_k_h,
-                fatigue_knee_c=d.fatigue_knee_c,
-                montsinger_per_h=1.0 / d.montsinger_life_h if ageing and d.montsinger_life_h else 0.0,
-                montsinger_ref_c=d.montsinger_reference_c,
-                montsinger_halving_k=d.montsinger_halving_k,
-                wear_per_mm_s_h=m.build["wear_per_mm_s_h"],
-                bearing_exponent=1.0 if is_seed else d.bearing_exponent,
-                bearing_ref_frac=d.bearing_reference_frac,
-                wear_noise_per_sqrt_h=0.0 if is_seed else d.wear_noise_per_sqrt_h,
-                electrical_per_h=d.electrical_per_h,
-                life_h=d.rated_life_h,
-                weibull_shape=k.hazard.weibull_shape,
-                weibull_scale_h=NO_LIMIT_H if is_seed else (k.hazard.weibull_scale_h or NO_LIMIT_H),
-                response_h=NO_LIMIT_H if leave else k.service.response_h,
-                repair_h=k.costs.failure_h,
-            )
-        )
-    return MachineParams(*(pad([row[i] for row in rows]) for i in range(len(MachineParams._fields))))
+    rows = [parameter_row(m, resolved.kinds[m.kind], resolved.fleet) for m in machines]
+    return MachineParams(*(pad([row[name] for row in rows]) for name in MachineParams._fields))
 
 
 def duty_params(machines: list[Machine], resolved: ResolvedFleet, profile: list[int]) -> DutyParams:

@@ -146,7 +146,8 @@ def ambient_of(plan: FleetPlan, factory: int, period: Period) -> np.ndarray:
     given = plan.resolved.weather.get(site.id)
     if given is not None:
         hours = (period.first_slot + np.arange(period.n_slots)) * fleet.slot_s // 3600
-        return np.array(given)[np.minimum(hours, len(given) - 1)]
+        values: np.ndarray = np.array(given)[np.minimum(hours, len(given) - 1)]
+        return values
     start_h = year_hour(plan.start_s, site.longitude_deg) + period.first_slot * plan.clock.slot_h
     return ambient(plan.weather[factory], period.number, period.first_slot, start_h, plan.clock.slot_h, period.n_slots)
 
@@ -159,12 +160,14 @@ def profile_of(plan: FleetPlan, factory: int, kind_name: str, period: Period) ->
     slot_s = fleet.slot_s
     local = local_time(site.timezone, plan.start_s + period.first_slot * slot_s, slot_s, period.n_slots)
     resting = (local.weekday >= 5) | is_holiday(site, local)
-    load = np.full(period.n_slots, kind.nominal_load_frac)
+    load: np.ndarray = np.full(period.n_slots, kind.nominal_load_frac)
     if kind.duty.hour_frac is not None:
         load *= np.array(kind.duty.hour_frac)[local.second // 3600]
     load *= np.where(resting, kind.duty.weekend_frac, 1.0)
     if kind.duty.follows == "shifts":
-        return load * on_shift(site, list(kind.duty.shifts), local)
+        load *= on_shift(site, list(kind.duty.shifts), local)
+        return load
     start_h = year_hour(plan.start_s, site.longitude_deg) + period.first_slot * plan.clock.slot_h
     factor = demand(plan.weather[factory], period.number, period.first_slot, start_h, plan.clock.slot_h, period.n_slots)
-    return load * factor
+    load *= factor
+    return load

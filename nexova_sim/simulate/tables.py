@@ -70,7 +70,9 @@ def _fault_text(plan: FleetPlan, block: BlockPlan, cleared: np.ndarray, lane: in
     return text
 
 
-def fault_intervals(plan: FleetPlan, block: BlockPlan, cleared: np.ndarray) -> list[tuple[Any, str | None, bool, float, float, str]]:
+def fault_intervals(
+    plan: FleetPlan, block: BlockPlan, cleared: np.ndarray
+) -> list[tuple[Any, str | None, bool, float, float, str]]:
     """Every fault of a block as it really ran: (fault, channel, is sensor fault, begin h, end h, ended by)."""
     slot_h = plan.clock.slot_h
     step_h = slot_h / plan.clock.n_steps
@@ -174,9 +176,13 @@ def events_table(plan: FleetPlan, block: BlockPlan, code: np.ndarray, value: np.
             "machine_id": _ids(block, code[:, 0].astype(np.int16)),
             "timestamp": time_array(_hours_to_ms(plan, value[:, 0])),
             "event": [_EVENT_NAMES[k] for k in kind],
-            "status": pa.array([STATUSES[c] if s else None for c, s in zip(code[:, 2], is_status, strict=True)], pa.string()),
+            "status": pa.array(
+                [STATUSES[c] if s else None for c, s in zip(code[:, 2], is_status, strict=True)], pa.string()
+            ),
             "reason": [FAILURE_EVENTS[r] if f else REASONS[r] for r, f in zip(reason, is_failure, strict=True)],
-            "restored": pa.array([None if s else _mask_text(int(m)) for m, s in zip(code[:, 3], is_status, strict=True)], pa.string()),
+            "restored": pa.array(
+                [None if s else _mask_text(int(m)) for m, s in zip(code[:, 3], is_status, strict=True)], pa.string()
+            ),
             "value": pa.array(value[:, 1], mask=~(is_failure | (kind == EV_MAINTENANCE_START))),
         },
     )

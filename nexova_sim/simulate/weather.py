@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -31,9 +32,9 @@ class Wave(NamedTuple):
 def climate_wave(climate: Climate, latitude_deg: float) -> Wave:
     """Outdoor climate from the latitude, moved indoors.
 
-    Sea-level zonal means: 27 degC at the equator falling with the square of the latitude to -19 at the poles, annual
-    amplitude 0.32 K per degree beyond the tropics (fits of the zonal means in Hartmann, Global Physical Climatology, 2016,
-    ch. 2, to about 3 K). A building adds ``indoor_offset_k`` and lets ``1 - indoor_damping_frac`` of the swings in.
+    Zonal means at sea level: 27 degC at the equator falling with the square of the latitude to -19 at the poles, annual
+    amplitude 0.32 K per degree beyond the tropics (fits of the zonal means in Hartmann, Global Physical
+    Climatology, 2016, ch. 2, to about 3 K). A building adds ``indoor_offset_k`` and lets ``1 - indoor_damping_frac`` of the swings in.
     """
     lat = abs(latitude_deg)
     mean = climate.mean_c if climate.mean_c is not None else 27.0 - 46.0 * (lat / 90.0) ** 2
@@ -67,7 +68,7 @@ def scan_process(key: np.uint64, deviation: float, hours: float, slot_h: float, 
     normals(key, _STATIONARY_COUNTER, first)
     state = deviation * float(first[0])
     before = []
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in pairwise(bounds):
         before.append(state)
         state = add_ar1(key, begin, memory, deviation, state, np.zeros(end - begin))
     return Process(key, memory, deviation, tuple(before))

@@ -1,0 +1,92 @@
+"""The experiment configuration: which stages ``nexova run`` goes through, and with what settings.
+
+A stage runs when its section is there. Every section is one field of ``ExperimentConfig``, named like its stage.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, model_validator
+
+from nexova_sim.base.errors import ConfigError
+from nexova_sim.config.load import apply_overrides, build, find_config, load_fleet, read_yaml
+from nexova_sim.config.strict import Identifier, Strict
+from nexova_sim.config.types import ResolvedFleet
+
+
+class SimulateStage(Strict):
+    """Simulate the fleet in the file ``fleet``; ``overrides`` replaces keys of it (nested, as in the file)."""
+
+    fleet: str
+    overrides: dict[str, Any] = {}
+
+
+class DescribeStage(Strict):
+    """Row counts, span, gaps and statistics per channel; has no settings."""
+
+
+class ReportStage(Strict):
+    """One self-contained HTML page. ``max_figures`` machines get a figure, each drawn in ``n_bins`` time bins."""
+
+    max_figures: Annotated[int, Field(ge=0, le=60)] = 12
+    n_bins: Annotated[int, Field(ge=48, le=1200)] = 480
+
+
+class ExperimentConfig(Strict):
+    """An experiment: a dataset, simulated or given, and what is done with it."""
+
+    name: Identifier
+    title: Annotated[str, Field(max_length=200)] = ""
+    dataset: str | None = None
+    simulate: SimulateStage | None = None
+    describe: DescribeStage | None = DescribeStage()
+    report: ReportStage | None = ReportStage()
+
+    @model_validator(mode="after")
+    def _one_dataset(self) -> ExperimentConfig:
+        if (self.dataset is None) == (self.simulate is None):
+            raise ValueError("give either the section 'simulate' or 'dataset: FOLDER', not both")
+        return self
+
+
+class ResolvedExperiment(Strict):
+    """An experiment with its fleet read in."""
+
+    experiment: ExperimentConfig
+    fleet: ResolvedFleet | None
+
+
+def _settings(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """The nested mapping ``values`` as ``key.path=value`` settings."""
+    for key, value in values.items():
+        path = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _settings(value, path + ".")
+        else:
+            yield f"{path}={yaml.safe_dump(value, default_flow_style=True, width=1_000_000)}"
+
+
+def load_experiment(name: str | Path, settings: Sequence[str] = (), seed: int | None = None) -> ResolvedExperiment:
+    """An experiment file with ``--set`` overrides and its fleet read in; ``seed`` replaces the fleet's seed.
+
+    The fleet file is looked up from the working folder, then beside the experiment, then among the built-in ones.
+    Raises ConfigError naming the file and the key.
+    """
+    path = find_config(os.fspath(name))
+    raw = apply_overrides(read_yaml(path), settings)
+    experiment = build(ExperimentConfig, raw, str(path))
+    section = experiment.simulate
+    if section is None:
+        if seed is not None:
+            raise ConfigError(f"--seed {seed}: {path} simulates nothing (it has 'dataset'); leave --seed out")
+        return ResolvedExperiment(experiment=experiment, fleet=None)
+    if seed is not None:
+        section = section.model_copy(update={"overrides": {**section.overrides, "seed": seed}})
+        experiment = experiment.model_copy(update={"simulate": section})
+    found = find_config(section.fleet, path.parent)
+    return ResolvedExperiment(experiment=experiment, fleet=load_fleet(found, list(_settings(section.overrides))))

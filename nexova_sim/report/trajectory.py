@@ -1,0 +1,148 @@
+"""The picture of one machine's trajectory: temperature, vibration, damage, health and remaining life over time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+GREEN, AMBER, RED, GREY = "#10b981", "#f59e0b", "#ef4444", "#6b7280"
+INK, FAINT = "#1f2937", "#e5e7eb"
+BLUE, VIOLET, TEAL = "#2563eb", "#7c3aed", "#0891b2"
+BANDS = ((80.0, 100.0, GREEN, "healthy"), (60.0, 80.0, AMBER, "warning"), (0.0, 60.0, RED, "critical"))
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.0,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.7,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "lines.linewidth": 1.6,
+    "svg.hashsalt": "nexova",
+    "svg.fonttype": "path",
+    "path.simplify": True,
+}
+_LIMITS = {"temp_c": ((75.0, AMBER), (85.0, RED)), "vibration_mm_s": ((2.5, AMBER), (4.0, RED))}
+_DAMAGE = (("wear_frac", "bearing wear", BLUE), ("fatigue_frac", "thermal fatigue", RED), ("electrical_frac", "electrical stress", VIOLET))
+_TAIL = 1.25  # how much of the standstill after a failure is shown, relative to the life before it
+
+
+class Picture(NamedTuple):
+    """What the figure says besides the curves."""
+
+    title: str
+    subtitle: str
+    end_h: float | None  # time of the first event, None = none known
+    event: str | None
+
+
+def _shown(columns: Mapping[str, Sequence[Any]], end_h: float | None) -> tuple[dict[str, np.ndarray], bool]:
+    """The columns up to a little after the failure, and whether something was left out."""
+    time_h = np.asarray(columns["time_h"], float)
+    last = time_h[-1] if end_h is None else max(_TAIL * end_h, time_h[min(1, len(time_h) - 1)])
+    keep = time_h <= max(last, 0.0)
+    names = ("temp_c", "ambient_c", "vibration_mm_s", "health_percent", "rul_h", "rul_seed_formula_h", *(d[0] for d in _DAMAGE))
+    shown = {name: np.array([np.nan if v is None else v for v in columns[name]], float)[keep] for name in names}
+    return {"time_h": time_h[keep], **shown}, not keep.all()
+
+
+def _mark_failure(axis: Any, picture: Picture, right: float, is_labelled: bool) -> None:  # noqa: ANN401
+    if picture.end_h is None or picture.end_h > right:
+        return
+    axis.axvspan(picture.end_h, right, color=GREY, alpha=0.10, lw=0)
+    axis.axvline(picture.end_h, color=INK, lw=1.1, ls=(0, (4, 2)))
+    if is_labelled:
+        text = f"{(picture.event or '').replace('_', ' ')} failure at {picture.end_h:,.1f} h "
+        axis.annotate(text, (picture.end_h, 1.0), xycoords=("data", "axes fraction"), ha="right", va="top",
+                      xytext=(-2, -3), textcoords="offset points", fontsize=8, color=INK)  # fmt: skip
+
+
+def _draw_sensed(axis: Any, time_h: np.ndarray, values: np.ndarray, name: str, color: str) -> None:  # noqa: ANN401
+    axis.plot(time_h, values, color=color)
+    top = float(np.nanmax(values))
+    for level, shade in _LIMITS[name]:
+        if level < 1.6 * top:
+            axis.axhline(level, color=shade, lw=1.0, ls=(0, (5, 3)))
+            axis.annotate(f"{level:g}", (1.0, level), xycoords=("axes fraction", "data"), xytext=(3, 0),
+                          textcoords="offset points", va="center", fontsize=7.5, color=shade)  # fmt: skip
+
+
+def _draw_health(axis: Any, time_h: np.ndarray, health: np.ndarray) -> None:  # noqa: ANN401
+    low = 0.0 if np.nanmin(health) < 55.0 else 50.0
+    for bottom, top, color, word in BANDS:
+        axis.axhspan(max(bottom, low), top, color=color, alpha=0.13, lw=0)
+        axis.annotate(word, (1.0, (max(bottom, low) + top) / 2), xycoords=("axes fraction", "data"), xytext=(3, 0),
+                      textcoords="offset points", va="center", fontsize=7.5, color=color)  # fmt: skip
+    axis.plot(time_h, health, color=INK)
+    axis.set_ylim(low, 100.0)
+
+
+def trajectory_figure(columns: Mapping[str, Sequence[Any]], picture: Picture) -> Figure:
+    """Figure of a trajectory; ``columns`` are those of the trajectory table, lists of equal length.
+
+    Standstill long after a failure is left out (the subtitle says so).
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        shown, is_cut = _shown(columns, picture.end_h)
+        time_h, right = shown["time_h"], float(shown["time_h"][-1])
+        figure = Figure(figsize=(9.0, 9.6), dpi=110, layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.06, w_pad=0.08)  # type: ignore[union-attr]
+        axes = figure.subplots(5, 1, sharex=True)
+        cut = f" · standstill after the failure up to {columns['time_h'][-1]:,.0f} h not shown" if is_cut else ""
+        figure.suptitle(f"{picture.title}\n", x=0.02, ha="left", fontsize=13, fontweight="bold", color=INK)
+        figure.text(0.022, 0.962, picture.subtitle + cut, fontsize=9, color=GREY)
+        axes[0].plot(time_h, shown["ambient_c"], color=GREY, lw=1.0, ls=":", label="ambient")
+        _draw_sensed(axes[0], time_h, shown["temp_c"], "temp_c", RED)
+        _draw_sensed(axes[1], time_h, shown["vibration_mm_s"], "vibration_mm_s", BLUE)
+        for name, label, color in _DAMAGE:
+            axes[2].plot(time_h, shown[name], color=color, label=label)
+        axes[2].axhline(1.0, color=INK, lw=1.0, ls=(0, (5, 3)))
+        axes[2].set_ylim(0.0, 1.08)
+        axes[2].legend(loc="upper left", ncols=3, frameon=False, fontsize=8)
+        _draw_health(axes[3], time_h, shown["health_percent"])
+        axes[4].plot(time_h, shown["rul_h"], color=TEAL, label="by running on to failure")
+        axes[4].plot(time_h, shown["rul_seed_formula_h"], color=GREY, lw=1.2, ls="--", label="seed formula")
+        axes[4].set_yscale("symlog", linthresh=10.0)
+        axes[4].set_ylim(bottom=0.0)
+        axes[4].legend(loc="best", frameon=False, fontsize=8)
+        heads = (("Temperature", "°C"), ("Vibration, RMS", "mm/s"), ("Damage", "0 to 1"), ("Health", "%"), ("Remaining life", "h"))
+        for n, (axis, (title, unit)) in enumerate(zip(axes, heads, strict=True)):
+            axis.set_title(title)
+            axis.set_ylabel(unit)
+            _mark_failure(axis, picture, right, n == 0)
+        axes[4].set_xlabel("hours since the start")
+        axes[4].set_xlim(float(time_h[0]), right)
+        return figure
+
+
+def figure_bytes(figure: Figure, form: str) -> bytes:
+    """The figure as "png" or "svg"; equal figures give equal bytes with equal library versions."""
+    buffer = io.BytesIO()
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        if form == "png":
+            FigureCanvasAgg(figure)
+            figure.savefig(buffer, format="png", metadata={"Software": None})
+        elif form == "svg":
+            FigureCanvasSVG(figure)
+            figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        else:
+            raise ValueError(f"form must be 'png' or 'svg', got {form!r}")
+    return buffer.getvalue()

@@ -94,7 +94,7 @@ def _schema_problem(schema: pa.Schema, table: str, extra: tuple[str, ...]) -> st
         return f"columns are {', '.join(schema.names)}; the schema wants {', '.join(names)}"
     for item in wanted:
         if not schema.field(item.name).equals(item, check_metadata=True):
-            return f"column {item.name} ({schema.field(item.name).type}): type, unit, range or meaning differs from the schema"
+            return f"column {item.name} ({schema.field(item.name).type}): type or meaning differs from the schema"
     for name in extra:
         if not pa.types.is_floating(schema.field(name).type):
             return f"extra channel {name} is {schema.field(name).type}; extra channels are floating-point numbers"

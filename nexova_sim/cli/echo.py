@@ -7,28 +7,19 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from nexova_sim import __version__
 
 
-@dataclass
-class _Mode:
-    """What the flags of the running command asked for."""
-
-    is_json: bool = False
-    is_quiet: bool = False
-
-
-_mode = _Mode()
+# What the flags of the running command asked for.
+_mode = {"json": False, "quiet": False}
 
 
 def configure(as_json: bool, quiet: bool) -> None:
     """Set the output mode of this process, from the flags of the command that runs."""
-    _mode.is_json = as_json
-    _mode.is_quiet = quiet
+    _mode.update(json=as_json, quiet=quiet)
 
 
 def clean(text: str) -> str:
@@ -57,7 +48,7 @@ def _stamp() -> str:
 
 def result(data: Any, text: str = "", run_id: str | None = None) -> None:  # noqa: ANN401
     """The outcome of a command: the envelope with --json, else ``text`` on stdout."""
-    if _mode.is_json:
+    if _mode["json"]:
         meta = {"timestamp": _stamp(), "version": __version__, "run_id": run_id}
         envelope = {"status": "success", "data": _plain(data), "meta": meta}
         sys.stdout.write(json.dumps(envelope, ensure_ascii=False, allow_nan=False) + "\n")
@@ -68,14 +59,14 @@ def result(data: Any, text: str = "", run_id: str | None = None) -> None:  # noq
 
 def note(text: str) -> None:
     """A line for people, on stderr."""
-    if not _mode.is_quiet:
+    if not _mode["quiet"]:
         sys.stderr.write(clean(text) + "\n")
 
 
 def failure(code: str, message: str, detail: Mapping[str, Any]) -> None:
     """An error: a line on stderr, and the error envelope on stdout with --json."""
     sys.stderr.write(f"error: {clean(message)}\n")
-    if _mode.is_json:
+    if _mode["json"]:
         error = {"code": code, "message": message, "detail": _plain(detail)}
         sys.stdout.write(json.dumps({"status": "error", "error": error}, ensure_ascii=False, allow_nan=False) + "\n")
         sys.stdout.flush()
@@ -84,7 +75,7 @@ def failure(code: str, message: str, detail: Mapping[str, Any]) -> None:
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr when it is a terminal; a callback (done, total) either way."""
-    if _mode.is_quiet or _mode.is_json or not sys.stderr.isatty():
+    if _mode["quiet"] or _mode["json"] or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
     from tqdm import tqdm

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nexova_sim.base.hashing import hash_file
-from nexova_sim.dataset.stage import Stage, sync_folder, write_durably
+from nexova_sim.dataset.stage import Stage, packages, sync_folder, write_durably
 from nexova_sim.schema.manifest import MANIFEST_NAME, FileEntry, Manifest, dump_manifest
 from nexova_sim.schema.tables import SCHEMA_VERSION
-
-_PACKAGES = ("nexova-sim", "numpy", "numba", "pyarrow")
 
 
 class WriteOptions(NamedTuple):
@@ -43,8 +39,11 @@ class Source(NamedTuple):
 
 
 def parquet_settings(schema: pa.Schema, options: WriteOptions) -> dict[str, Any]:
-    """Keyword arguments for ``pyarrow.parquet.write_table``: dictionaries for text and quantised readings, delta-packed
-    timestamps, split bytes for the slowly rising hour meter, page checksums, statistics for pruning."""
+    """Keyword arguments for ``pyarrow.parquet.write_table``.
+
+    Dictionaries for text and quantised readings, delta-packed timestamps, split bytes for the slowly rising hour meter,
+    page checksums, statistics for pruning.
+    """
     dictionary, encoding = [], {}
     for item in schema:
         if pa.types.is_timestamp(item.type):
@@ -85,11 +84,6 @@ def file_entry(stage: Stage, path: str, rows: int | None = None) -> FileEntry:
         rows = pq.read_metadata(target).num_rows
     table = path.split("/", 1)[0]
     return FileEntry(path=path, table=table, rows=rows, bytes=target.stat().st_size, sha256=hash_file(target))
-
-
-def packages() -> dict[str, str]:
-    """Versions of what shapes the bytes of a dataset."""
-    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
 def write_manifest(stage: Stage, source: Source, entries: list[FileEntry], texts: Mapping[str, str]) -> Manifest:

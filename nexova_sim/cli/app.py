@@ -15,6 +15,7 @@ from nexova_sim.cli.bench import bench
 from nexova_sim.cli.exits import report_failure
 from nexova_sim.cli.ingest import ingest
 from nexova_sim.cli.simulate import simulate
+from nexova_sim.cli.twin import app as twin
 
 app = typer.Typer(
     name="nexova",
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(simulate)
 app.command()(bench)
 app.command()(ingest)
+app.add_typer(twin)
 
 
 def _show_version(value: bool) -> None:

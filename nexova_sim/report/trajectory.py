@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 GREEN, AMBER, RED, GREY = "#10b981", "#f59e0b", "#ef4444", "#6b7280"
 INK, FAINT = "#1f2937", "#e5e7eb"
@@ -37,7 +39,11 @@ _STYLE = {
     "path.simplify": True,
 }
 _LIMITS = {"temp_c": ((75.0, AMBER), (85.0, RED)), "vibration_mm_s": ((2.5, AMBER), (4.0, RED))}
-_DAMAGE = (("wear_frac", "bearing wear", BLUE), ("fatigue_frac", "thermal fatigue", RED), ("electrical_frac", "electrical stress", VIOLET))
+_DAMAGE = (
+    ("wear_frac", "bearing wear", BLUE),
+    ("fatigue_frac", "thermal fatigue", RED),
+    ("electrical_frac", "electrical stress", VIOLET),
+)
 _TAIL = 1.25  # how much of the standstill after a failure is shown, relative to the life before it
 
 
@@ -55,33 +61,51 @@ def _shown(columns: Mapping[str, Sequence[Any]], end_h: float | None) -> tuple[d
     time_h = np.asarray(columns["time_h"], float)
     last = time_h[-1] if end_h is None else max(_TAIL * end_h, time_h[min(1, len(time_h) - 1)])
     keep = time_h <= max(last, 0.0)
-    names = ("temp_c", "ambient_c", "vibration_mm_s", "health_percent", "rul_h", "rul_seed_formula_h", *(d[0] for d in _DAMAGE))
+    names = (
+        "temp_c",
+        "ambient_c",
+        "vibration_mm_s",
+        "health_percent",
+        "rul_h",
+        "rul_seed_formula_h",
+        *(d[0] for d in _DAMAGE),
+    )
     shown = {name: np.array([np.nan if v is None else v for v in columns[name]], float)[keep] for name in names}
     return {"time_h": time_h[keep], **shown}, not keep.all()
 
 
-def _mark_failure(axis: Any, picture: Picture, right: float, is_labelled: bool) -> None:  # noqa: ANN401
+def _mark_failure(axis: Axes, picture: Picture, right: float, is_labelled: bool) -> None:
     if picture.end_h is None or picture.end_h > right:
         return
     axis.axvspan(picture.end_h, right, color=GREY, alpha=0.10, lw=0)
     axis.axvline(picture.end_h, color=INK, lw=1.1, ls=(0, (4, 2)))
     if is_labelled:
-        text = f"{(picture.event or '').replace('_', ' ')} failure at {picture.end_h:,.1f} h "
-        axis.annotate(text, (picture.end_h, 1.0), xycoords=("data", "axes fraction"), ha="right", va="top",
-                      xytext=(-2, -3), textcoords="offset points", fontsize=8, color=INK)  # fmt: skip
+        text = f"{(picture.event or '').replace('_', ' ')} failure at {picture.end_h:,.1f} h"
+        side = "right" if picture.end_h > 0.3 * right else "left"
+        axis.annotate(text, (picture.end_h, 1.0), xycoords=("data", "axes fraction"), ha=side, va="bottom",
+                      xytext=(0, 3), textcoords="offset points", fontsize=8.5, color=INK)  # fmt: skip
 
 
-def _draw_sensed(axis: Any, time_h: np.ndarray, values: np.ndarray, name: str, color: str) -> None:  # noqa: ANN401
+def _draw_sensed(axis: Axes, time_h: np.ndarray, values: np.ndarray, name: str, color: str) -> None:
     axis.plot(time_h, values, color=color)
     top = float(np.nanmax(values))
-    for level, shade in _LIMITS[name]:
+    sides = ("top", "bottom")
+    for (level, shade), side in zip(_LIMITS[name], sides, strict=True):
         if level < 1.6 * top:
             axis.axhline(level, color=shade, lw=1.0, ls=(0, (5, 3)))
             axis.annotate(f"{level:g}", (1.0, level), xycoords=("axes fraction", "data"), xytext=(3, 0),
-                          textcoords="offset points", va="center", fontsize=7.5, color=shade)  # fmt: skip
+                          textcoords="offset points", va=side, fontsize=7.5, color=shade)  # fmt: skip
 
 
-def _draw_health(axis: Any, time_h: np.ndarray, health: np.ndarray) -> None:  # noqa: ANN401
+def _held(time_h: np.ndarray, values: np.ndarray, end_h: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Time and vibration with the drop at the failure drawn where it happens, not from row to row."""
+    if end_h is None or not time_h[0] < end_h < time_h[-1]:
+        return time_h, values
+    at = int(np.searchsorted(time_h, end_h))
+    return np.insert(time_h, at, [end_h, end_h]), np.insert(values, at, [values[at - 1], values[at]])
+
+
+def _draw_health(axis: Axes, time_h: np.ndarray, health: np.ndarray) -> None:
     low = 0.0 if np.nanmin(health) < 55.0 else 50.0
     for bottom, top, color, word in BANDS:
         axis.axhspan(max(bottom, low), top, color=color, alpha=0.13, lw=0)
@@ -91,43 +115,69 @@ def _draw_health(axis: Any, time_h: np.ndarray, health: np.ndarray) -> None:  # 
     axis.set_ylim(low, 100.0)
 
 
+def _draw_life(axis: Axes, time_h: np.ndarray, rul_h: np.ndarray, formula_h: np.ndarray) -> None:
+    """Remaining life on a logarithmic axis; from the failure on there is none to draw."""
+    for values, color, width, dashes, label in (
+        (formula_h, GREY, 1.2, "--", "seed formula"),
+        (rul_h, TEAL, 1.6, "-", "by running on to failure"),
+    ):
+        axis.plot(time_h, np.where(values > 0.0, values, np.nan), color=color, lw=width, ls=dashes, label=label)
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:,g}")
+    positive = np.concatenate([rul_h[rul_h > 0.0], formula_h[formula_h > 0.0], [1.0]])
+    axis.set_ylim(max(0.1, 0.5 * float(positive.min())), 2.0 * float(positive.max()))
+
+
+def _legend(axis: Axes) -> None:
+    axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1, ncols=3, frameon=False, fontsize=8)
+
+
+def _draw(axes: Sequence[Axes], shown: Mapping[str, np.ndarray], picture: Picture) -> None:
+    time_h, right = shown["time_h"], float(shown["time_h"][-1])
+    axes[0].plot(time_h, shown["ambient_c"], color=GREY, lw=1.0, ls=":", label="ambient")
+    _draw_sensed(axes[0], time_h, shown["temp_c"], "temp_c", RED)
+    _draw_sensed(axes[1], *_held(time_h, shown["vibration_mm_s"], picture.end_h), "vibration_mm_s", BLUE)
+    for name, label, color in _DAMAGE:
+        axes[2].plot(time_h, shown[name], color=color, label=label)
+    axes[2].set_ylim(0.0, 1.05)
+    _draw_health(axes[3], time_h, shown["health_percent"])
+    _draw_life(axes[4], time_h, shown["rul_h"], shown["rul_seed_formula_h"])
+    heads = (
+        ("Temperature", "°C"),
+        ("Vibration, RMS", "mm/s"),
+        ("Damage, 1 = failed", "0 to 1"),
+        ("Health", "%"),
+        ("Remaining life", "h"),
+    )
+    for n, (axis, (title, unit)) in enumerate(zip(axes, heads, strict=True)):
+        axis.set_title(title)
+        axis.set_ylabel(unit)
+        _mark_failure(axis, picture, right, n == 0)
+    for n in (2, 4):
+        _legend(axes[n])
+    axes[4].set_xlabel("hours since the start")
+    axes[4].set_xlim(float(time_h[0]), right)
+
+
 def trajectory_figure(columns: Mapping[str, Sequence[Any]], picture: Picture) -> Figure:
     """Figure of a trajectory; ``columns`` are those of the trajectory table, lists of equal length.
 
-    Standstill long after a failure is left out (the subtitle says so).
+    Standstill long after a failure is left out (a note at the foot says so).
     """
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         shown, is_cut = _shown(columns, picture.end_h)
-        time_h, right = shown["time_h"], float(shown["time_h"][-1])
-        figure = Figure(figsize=(9.0, 9.6), dpi=110, layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.06, w_pad=0.08)  # type: ignore[union-attr]
-        axes = figure.subplots(5, 1, sharex=True)
-        cut = f" · standstill after the failure up to {columns['time_h'][-1]:,.0f} h not shown" if is_cut else ""
-        figure.suptitle(f"{picture.title}\n", x=0.02, ha="left", fontsize=13, fontweight="bold", color=INK)
-        figure.text(0.022, 0.962, picture.subtitle + cut, fontsize=9, color=GREY)
-        axes[0].plot(time_h, shown["ambient_c"], color=GREY, lw=1.0, ls=":", label="ambient")
-        _draw_sensed(axes[0], time_h, shown["temp_c"], "temp_c", RED)
-        _draw_sensed(axes[1], time_h, shown["vibration_mm_s"], "vibration_mm_s", BLUE)
-        for name, label, color in _DAMAGE:
-            axes[2].plot(time_h, shown[name], color=color, label=label)
-        axes[2].axhline(1.0, color=INK, lw=1.0, ls=(0, (5, 3)))
-        axes[2].set_ylim(0.0, 1.08)
-        axes[2].legend(loc="upper left", ncols=3, frameon=False, fontsize=8)
-        _draw_health(axes[3], time_h, shown["health_percent"])
-        axes[4].plot(time_h, shown["rul_h"], color=TEAL, label="by running on to failure")
-        axes[4].plot(time_h, shown["rul_seed_formula_h"], color=GREY, lw=1.2, ls="--", label="seed formula")
-        axes[4].set_yscale("symlog", linthresh=10.0)
-        axes[4].set_ylim(bottom=0.0)
-        axes[4].legend(loc="best", frameon=False, fontsize=8)
-        heads = (("Temperature", "°C"), ("Vibration, RMS", "mm/s"), ("Damage", "0 to 1"), ("Health", "%"), ("Remaining life", "h"))
-        for n, (axis, (title, unit)) in enumerate(zip(axes, heads, strict=True)):
-            axis.set_title(title)
-            axis.set_ylabel(unit)
-            _mark_failure(axis, picture, right, n == 0)
-        axes[4].set_xlabel("hours since the start")
-        axes[4].set_xlim(float(time_h[0]), right)
+        figure = Figure(
+            figsize=(9.0, 9.6), dpi=110, layout=ConstrainedLayoutEngine(h_pad=0.07, rect=(0.0, 0.02, 1.0, 0.93))
+        )
+        figure.text(0.015, 0.975, picture.title, fontsize=13, fontweight="bold", color=INK, va="center")
+        figure.text(0.015, 0.949, picture.subtitle, fontsize=9, color=GREY, va="center")
+        if is_cut:
+            last_h = columns["time_h"][-1]
+            note = f"The machine stands still from its failure on; rows up to {last_h:,.0f} h are in the table."
+            figure.text(0.015, 0.012, note, fontsize=8, color=GREY, va="center")
+        _draw(list(figure.subplots(5, 1, sharex=True)), shown, picture)
         return figure
 
 

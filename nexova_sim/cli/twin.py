@@ -1,0 +1,120 @@
+"""``nexova twin``: one machine at a time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from nexova_sim.cli import echo
+from nexova_sim.cli.flags import DryRunFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SeedFlag, SetFlag
+
+app = typer.Typer(name="twin", help="The digital twin: one machine through a scenario.", no_args_is_help=True)
+
+KindFlag = Annotated[
+    str, typer.Option("--kind", help="Machine kind: a name from configs/kind, or a YAML file.", metavar="KIND")
+]
+ScenarioFlag = Annotated[
+    str, typer.Option("--scenario", help="A name from configs/scenario, or a YAML file.", metavar="SCENARIO")
+]
+HoursFlag = Annotated[
+    float | None, typer.Option("--hours", help="Length of the trajectory (default: as the scenario says).")
+]
+PhysicsFlag = Annotated[
+    str | None, typer.Option("--physics", help="plant, or seed: the platform's constants.", metavar="MODE")
+]
+AmbientFlag = Annotated[
+    float | None, typer.Option("--ambient", help="Ambient, degC, where a phase sets none (default 25).")
+]
+StepFlag = Annotated[
+    float | None, typer.Option("--dt", help="Time step, seconds (default 60); results do not depend on it.")
+]
+EveryFlag = Annotated[float | None, typer.Option("--every", help="Hours from row to row (default: 1).")]
+
+_COLUMNS = ("time_h", "phase", "status", "power_kw", "temp_c", "vibration_mm_s", "wear_frac", "fatigue_frac",
+            "electrical_frac", "health_percent", "risk_class", "rul_h")  # fmt: skip
+_ROWS_SHOWN = 12
+
+
+@app.callback()
+def _root() -> None:
+    """The digital twin: one machine through a scenario."""
+
+
+@app.command()
+def run(kind: KindFlag, scenario: ScenarioFlag = "normal", hours: HoursFlag = None, physics: PhysicsFlag = None,
+        ambient: AmbientFlag = None, dt: StepFlag = None, every: EveryFlag = None, settings: SetFlag = None,
+        seed: SeedFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False,
+        as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Take one machine through a scenario: trajectory, table, plot, and when each failure event is met.
+
+    Example: nexova twin run --kind pump --scenario overheated --hours 500
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.config.scenario import TwinChoice, load_twin
+    from nexova_sim.run import twin as verb
+
+    resolved = load_twin(kind, scenario, settings or [], TwinChoice(hours, ambient, physics, dt, every, seed))
+    if dry_run:
+        plan = verb.outline(resolved, out)
+        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        return
+    with echo.progress("twin") as progress:
+        done = verb.twin(resolved, out, overwrite, progress)
+    if done.was_there:
+        echo.note(f"{done.folder}: this run is there already, nothing to do")
+    data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
+    echo.result(
+        data,
+        f"{_table(done.trajectory, done.summary['time_of_event_h'])}\n\n{_story(done.summary)}\n\n{done.folder}",
+        done.run_id,
+    )
+    echo.note(f"the picture is {done.folder}/plot.png, the whole table {done.folder}/trajectory.csv")
+
+
+def _table(trajectory: Any, end_h: float | None) -> str:  # noqa: ANN401
+    """A dozen rows of the trajectory, evenly spaced, up to a little after the failure."""
+    last = _last_shown(trajectory["time_h"].to_pylist(), end_h)
+    numbers = sorted({round(n * last / (_ROWS_SHOWN - 1)) for n in range(_ROWS_SHOWN)})
+    rows = trajectory.select(_COLUMNS).take(numbers).to_pylist()
+    return echo.grid([[row[name] for name in _COLUMNS] for row in rows], _COLUMNS)
+
+
+def _last_shown(time_h: list[float], end_h: float | None) -> int:
+    """Number of the last row worth showing: the last, or the first one after the failure."""
+    return next((n for n, t in enumerate(time_h) if end_h is not None and t > end_h), len(time_h) - 1)
+
+
+def _story(summary: dict[str, Any]) -> str:
+    """The run in words: how it ends, when each event alone would be met, and what the baseline claims."""
+    if summary["first_event"] is None:
+        end = "no failure within 30 years of this"
+    else:
+        met = summary["time_of_event_h"] <= summary["hours"]
+        tense = "failed" if met else "after this trajectory it fails"
+        end = f"{tense} at {summary['time_of_event_h']:,.2f} h: {summary['first_event'].replace('_', ' ')}"
+    events = [
+        [e["event"], e["event_state"], "yes" if e["threshold_met"] else "no", e["time_of_event_h"]]
+        for e in summary["events"]
+    ]
+    formula = (summary["rul_seed_formula_start_h"], summary["rul_seed_formula_end_h"])
+    lines = [
+        f"{summary['title']}, scenario {summary['scenario']}, physics {summary['physics']}, {summary['hours']:,g} h",
+        end,
+        f"remaining life at the start {_hours(summary['rul_start_h'])}, at the end {_hours(summary['rul_end_h'])}",
+        f"the seed's formula claims {_hours(formula[0])} and {_hours(formula[1])}",
+        "risk: " + ", ".join(f"{r['risk_class']} from {r['time_h']:,g} h" for r in summary["risk"][:6]),
+        f"at most {summary['max_temp_c']:.1f} degC and {summary['max_vibration_mm_s']:.2f} mm/s, "
+        f"energy {summary['energy_kwh']:,.0f} kWh",
+        "",
+        echo.grid(events, ("event", "state at the end (1 = unused)", "met", "time of event if alone, h")),
+    ]
+    return "\n".join(lines)
+
+
+def _hours(value: float | None) -> str:
+    return "beyond 30 years" if value is None else f"{value:,.1f} h"
+
+
+def _round(value: float | None) -> float | int | None:
+    return round(value) if value is not None and value >= 1000.0 else value

@@ -114,7 +114,7 @@ class Fleet:
         self.has_noise = bool((m.p["wear_noise_per_sqrt_h"] > 0).any())
 
     def _life(self, j: int, age_h: float, renewal: int) -> float:
-        u = uniform(int(self.m.keys[streams.LIFE, j]), renewal)
+        u = uniform(int(self.m.keys[streams.LIFE, j]), int(renewal))
         return weibull_age_h(age_h, self.m.p["weibull_shape"][j], self.m.p["weibull_scale_h"][j], u)
 
     def loads(self, period) -> tuple[np.ndarray, np.ndarray]:

@@ -70,9 +70,9 @@ def fill_load(duty: DutyParams, profiles: np.ndarray, first_slot: int, slot_h: f
     """Fill load and planned load for slots first_slot, first_slot+1, ...
 
     ``profiles`` (n_profiles, n_slots): planned load fraction of each profile, 0 = off. ``variation`` and
-    ``out_variation`` (LANES,) are the AR(1) state before and after. ``out_load`` (n_slots, LANES) gets the load, 0 = off
-    by plan; ``out_plan`` the generator's own mean of it. The AR(1) state advances in every slot, also while the machine
-    is off.
+    ``out_variation`` (LANES,) are the AR(1) state before and after. ``out_load`` (n_slots, LANES) gets the load, 0 =
+    off by plan; ``out_plan`` the generator's own mean of it. The AR(1) state advances in every slot, also while the
+    machine is off.
     """
     n_slots = out_load.shape[0]
     z = np.empty(n_slots, np.float32)

@@ -30,7 +30,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
     {
         "kernel_rate": Benchmark(
             "simulate", "M machine-steps/CPU-s", 60.0, "min",
-            "inputs, twin, faults, noise, sensors of the seed fleet (54 machines, 2 s), one thread, best of 7",
+            "load, twin, faults, noise and sensors of the seed fleet (54 machines, 2 s), one thread, best of 7",
             simulate.kernel_rate,
         ),
         "kernel_rate_minutes": Benchmark(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from threading import Event
+from threading import Event, local
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,8 @@ from nexova_sim.simulate.life import end_branches, trace_life
 from nexova_sim.simulate.plan import FleetPlan, plan_block, plan_fleet
 
 Progress = Callable[[int, int], None]
+# Arrays that each thread reuses from block to block.
+_pools = local()
 _ROOMS = ("base", "kernels", "schema", "simulate", "dataset")
 
 
@@ -132,7 +134,7 @@ def write_block(stage: Stage, plan: FleetPlan, number: int, stop: Event, step: C
     wanted = frozenset(n for n, path in paths.items() if path not in stage.done)
     entries = []
     kept = []
-    for chunk in run_block_periods(plan, block, wanted):
+    for chunk in run_block_periods(plan, block, wanted, _pools.__dict__):
         if stop.is_set():
             return []
         path = paths[chunk.period.number]

@@ -28,6 +28,8 @@ RISK_CLASSES = ("HEALTHY", "WARNING", "CRITICAL")
 COMPONENTS = ("bearing", "thermal", "electrical", "life", "random", "process")
 
 _ID = Channel("machine_id", "1", "id", None, None, "machine the row belongs to")
+# One row per machine there, and a dictionary of 16-bit codes holds 32767: plain text.
+_ID_TEXT = Channel("machine_id", "1", "text", None, None, "machine the row describes")
 _TIME = Channel("timestamp", "UTC", "time", None, None, "start of the sampling interval")
 
 POWER = Channel("power_kw", "kW", "float32", 0.0, 1e5, "electrical input power as read by the meter")
@@ -86,7 +88,7 @@ TABLES: Mapping[str, tuple[Channel, ...]] = MappingProxyType(
             Channel("value", "1", "float64", None, None, "failure: running hours; maintenance_start: planned hours"),
         ),
         "machines": (
-            _ID,
+            _ID_TEXT,
             Channel("name", "1", "text", None, None, "display name"),
             Channel("kind", "1", "text", None, None, "PUMP, MOTOR, COMPRESSOR, CONVEYOR or a user's kind"),
             Channel("factory_id", "1", "text", None, None, "factory the machine stands in"),
@@ -102,7 +104,7 @@ TABLES: Mapping[str, tuple[Channel, ...]] = MappingProxyType(
             Channel("failure_h", "h", "float64", 0.0, None, "duration of that repair"),
         ),
         "build": (
-            _ID,
+            _ID_TEXT,
             Channel("rise_k", "K", "float64", 0.0, None, "true temperature rise at rated load"),
             Channel("tau_h", "h", "float64", 0.0, None, "true thermal time constant"),
             Channel("vib_rated_mm_s", "mm/s", "float64", 0.0, None, "true vibration at rated load without wear"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -53,33 +54,57 @@ class Chunk(NamedTuple):
     state: State
 
 
-def make_inputs(plan: FleetPlan, block: BlockPlan, period: Period, variation: np.ndarray) -> tuple[Inputs, np.ndarray]:
-    """Load, planned load and ambient of a block in a period, and the AR(1) state after it."""
+def site_inputs(plan: FleetPlan, block: BlockPlan, period: Period) -> tuple[np.ndarray, np.ndarray]:
+    """Profile table (n_profiles, n_slots) and ambient temperature (n_slots, LANES) of a block in a period."""
     profiles = np.array([profile_of(plan, f, k, period) for f, k in block.profiles])
+    sites = {int(f): ambient_of(plan, int(f), period) for f in np.unique(block.factories)}
+    ambient = np.empty((period.n_slots, LANES))
+    for j, factory in enumerate(block.factories):
+        ambient[:, j] = sites[int(factory)]
+    return profiles, ambient
+
+
+def make_inputs(
+    plan: FleetPlan, block: BlockPlan, period: Period, variation: np.ndarray, site: tuple[np.ndarray, np.ndarray]
+) -> tuple[Inputs, np.ndarray]:
+    """Load, planned load and ambient of a block in a period, and the AR(1) state after it."""
+    profiles, ambient = site
     load = np.empty((period.n_slots, LANES))
     planned = np.empty((period.n_slots, LANES))
     after = np.empty(LANES)
     fill_load(block.duty, profiles, period.first_slot, plan.clock.slot_h, variation, after, load, planned)
-    sites = {int(f): ambient_of(plan, int(f), period) for f in np.unique(block.factories)}
-    ambient = np.stack([sites[int(f)] for f in block.factories], axis=1)
-    return Inputs(load, planned, np.ascontiguousarray(ambient), period.first_slot), after
+    return Inputs(load, planned, ambient, period.first_slot), after
 
 
-def _new_output(plan: FleetPlan, block: BlockPlan, period: Period, wants_rows: bool) -> Output:
+Pool = dict[str, np.ndarray]
+
+
+def _array(pool: Pool | None, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """An uninitialised array, from ``pool`` when there is one: fresh memory costs as much as filling it does."""
+    if pool is None:
+        return np.empty(shape, dtype)
+    size = math.prod(shape)
+    if name not in pool or pool[name].size < size:
+        pool[name] = np.empty(size, dtype)
+    return pool[name][:size].reshape(shape)
+
+
+def new_output(plan: FleetPlan, block: BlockPlan, period: Period, wants_rows: bool, pool: Pool | None = None) -> Output:
+    """Output arrays of a chunk, sized for the worst case; with ``pool`` they are valid until the next call with it."""
     n = len(block.machines)
     rows = period.n_slots * plan.clock.n_steps if wants_rows else 0
     samples = period.n_slots // plan.clock.truth_slots + 1
     events = LANES * (period.n_slots * _MAX_EVENTS_PER_SLOT + 4)
     branches = 2 * len(block.faults) + int(block.block.actions.slot.shape[1]) * LANES + LANES
     return Output(
-        np.empty((n, rows), np.float32),
-        np.empty((n, rows), np.float32),
-        np.empty((n, rows), np.float32),
-        np.empty((n, rows), np.float32),
-        np.empty((n, rows), np.int8),
+        _array(pool, "power_kw", (n, rows), np.float32),
+        _array(pool, "temp_c", (n, rows), np.float32),
+        _array(pool, "vibration_mm_s", (n, rows), np.float32),
+        _array(pool, "runtime_h", (n, rows), np.float32),
+        _array(pool, "status", (n, rows), np.int8),
         np.empty((LANES, samples, N_TRUTH)),
-        np.empty((events, 4), np.int64),
-        np.empty((events, 2)),
+        _array(pool, "event_code", (events, 4), np.int64),
+        _array(pool, "event_value", (events, 2), np.float64),
         np.empty((branches, N_BRANCH)),
         np.zeros(3, np.int64),
     )
@@ -155,28 +180,37 @@ def falsify(
 
 
 def run_period(
-    plan: FleetPlan, block: BlockPlan, period: Period, state: State, wants_rows: bool = True
+    plan: FleetPlan,
+    block: BlockPlan,
+    period: Period,
+    state: State,
+    wants_rows: bool = True,
+    pool: Pool | None = None,
 ) -> tuple[Output, State]:
     """Advance a block through one period; the output still holds true values, not readings."""
-    inputs, variation = make_inputs(plan, block, period, state.real[S_VARIATION])
-    out = _new_output(plan, block, period, wants_rows)
+    site = site_inputs(plan, block, period)
+    inputs, variation = make_inputs(plan, block, period, state.real[S_VARIATION], site)
+    out = new_output(plan, block, period, wants_rows, pool)
     after = State(np.empty_like(state.real), np.empty_like(state.flag), np.empty_like(state.cleared))
     run_block(block.block, plan.clock, inputs, state, after, out)
     after.real[S_VARIATION] = variation
     return out, after
 
 
-def run_block_periods(plan: FleetPlan, block: BlockPlan, wanted: frozenset[int] | None = None) -> Iterator[Chunk]:
+def run_block_periods(
+    plan: FleetPlan, block: BlockPlan, wanted: frozenset[int] | None = None, pool: Pool | None = None
+) -> Iterator[Chunk]:
     """Yield a block's chunks in time order. Only periods in ``wanted`` (all when None) carry readings.
 
     A stuck sensor repeats the reading at its onset, so a period with readings is always computed with its sensor faults
-    from the period in which they began.
+    from the period in which they began. With ``pool``, a dict that is kept from call to call, the readings of a chunk
+    are valid only until the next chunk: memory is reused.
     """
     state = first_state(plan, block)
     held: dict[int, float] = {}
     for period in plan.periods:
         wants = wanted is None or period.number in wanted or _starts_stuck(plan, block, period)
-        out, state = run_period(plan, block, period, state, wants)
+        out, state = run_period(plan, block, period, state, wants, pool)
         keep = None
         if wants:
             sense(plan, block, period, out)

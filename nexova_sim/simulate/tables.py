@@ -27,7 +27,7 @@ from nexova_sim.kernels.rows import (
     T_WEAR,
 )
 from nexova_sim.schema.channels import COMPONENTS, FAILURE_EVENTS, REASONS, STATUSES
-from nexova_sim.schema.tables import status_array, table_of, table_schema, time_array
+from nexova_sim.schema.tables import id_array, number_array, status_array, table_of, table_schema, time_array
 from nexova_sim.simulate.blocks import Chunk
 from nexova_sim.simulate.life import Life, remaining
 from nexova_sim.simulate.plan import BlockPlan, FleetPlan, ambient_of
@@ -36,7 +36,7 @@ _EVENT_NAMES = ("status", "failure", "maintenance_start", "maintenance_end")
 
 
 def _ids(block: BlockPlan, codes: np.ndarray) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int16()), pa.array([m.id for m in block.machines]))
+    return id_array(codes, [m.id for m in block.machines])
 
 
 def _hours_to_ms(plan: FleetPlan, hours: np.ndarray) -> np.ndarray:
@@ -56,7 +56,12 @@ def readings_table(plan: FleetPlan, block: BlockPlan, chunk: Chunk) -> pa.Table:
         keep = chunk.keep.ravel()
         code = code[keep]
         columns = [c[keep] for c in columns]
-    arrays = [_ids(block, code), time_array(columns[0]), *(pa.array(c) for c in columns[1:5]), status_array(columns[5])]
+    arrays = [
+        _ids(block, code),
+        time_array(columns[0]),
+        *(number_array(c, pa.float32()) for c in columns[1:5]),
+        status_array(columns[5]),
+    ]
     return pa.Table.from_arrays(arrays, schema=table_schema("readings"))
 
 
@@ -127,8 +132,8 @@ def truth_table(plan: FleetPlan, block: BlockPlan, chunk: Chunk, life: Life, cle
             "electrical_frac": flat[:, T_ELECTRICAL],
             "runtime_true_h": flat[:, T_RUNTIME],
             "health_percent": health.ravel(),
-            "rul_h": pa.array(rest[0].ravel(), pa.float32(), mask=unknown[0]),
-            "rul_running_h": pa.array(rest[1].ravel(), pa.float32(), mask=unknown[1]),
+            "rul_h": number_array(rest[0].ravel(), pa.float32(), unknown[0]),
+            "rul_running_h": number_array(rest[1].ravel(), pa.float32(), unknown[1]),
             "failure_event": [events[int(e)] for e in rest[2].ravel()],
             "fault": faults,
             "energy_kwh": flat[:, T_ENERGY],
@@ -176,14 +181,10 @@ def events_table(plan: FleetPlan, block: BlockPlan, code: np.ndarray, value: np.
             "machine_id": _ids(block, code[:, 0].astype(np.int16)),
             "timestamp": time_array(_hours_to_ms(plan, value[:, 0])),
             "event": [_EVENT_NAMES[k] for k in kind],
-            "status": pa.array(
-                [STATUSES[c] if s else None for c, s in zip(code[:, 2], is_status, strict=True)], pa.string()
-            ),
+            "status": [STATUSES[c] if s else None for c, s in zip(code[:, 2], is_status, strict=True)],
             "reason": [FAILURE_EVENTS[r] if f else REASONS[r] for r, f in zip(reason, is_failure, strict=True)],
-            "restored": pa.array(
-                [None if s else _mask_text(int(m)) for m, s in zip(code[:, 3], is_status, strict=True)], pa.string()
-            ),
-            "value": pa.array(value[:, 1], mask=~(is_failure | (kind == EV_MAINTENANCE_START))),
+            "restored": [None if s else _mask_text(int(m)) for m, s in zip(code[:, 3], is_status, strict=True)],
+            "value": number_array(value[:, 1], pa.float64(), ~(is_failure | (kind == EV_MAINTENANCE_START))),
         },
     )
 
@@ -194,7 +195,7 @@ def machines_table(plan: FleetPlan) -> pa.Table:
     return table_of(
         "machines",
         {
-            "machine_id": pa.array([m.id for m in plan.machines]).dictionary_encode(),
+            "machine_id": [m.id for m in plan.machines],
             "name": [m.name for m in plan.machines],
             "kind": [m.kind.upper() for m in plan.machines],
             "factory_id": [plan.resolved.fleet.factories[m.factory].id for m in plan.machines],
@@ -214,7 +215,7 @@ def machines_table(plan: FleetPlan) -> pa.Table:
 
 def build_table(plan: FleetPlan) -> pa.Table:
     """Hidden build parameters of the fleet."""
-    columns: dict[str, Any] = {"machine_id": pa.array([m.id for m in plan.machines]).dictionary_encode()}
+    columns: dict[str, Any] = {"machine_id": [m.id for m in plan.machines]}
     columns |= {key: [m.build[key] for m in plan.machines] for key in plan.machines[0].build}
     return table_of("build", columns)
 

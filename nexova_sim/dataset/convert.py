@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -176,18 +177,18 @@ def _house_values(name: str, rule: ChannelMap, parts: list[np.ndarray]) -> np.nd
     return np.asarray(to_house(values, rule.unit, HOUSE_UNITS[name], f"channels.{name}.unit"))
 
 
+@dataclass(frozen=True)
 class _Judge:
-    """The first reason against each row of a block; 0 = none."""
+    """The first reason against each row of a block (n_rows,), as codes of ``rejects``; 0 = none."""
 
-    def __init__(self, n_rows: int, rejects: Rejects) -> None:
-        self.reason = np.zeros(n_rows, np.int16)
-        self._rejects = rejects
+    reason: np.ndarray
+    rejects: Rejects
 
     def against(self, mask: np.ndarray, reason: str) -> None:
         """Note ``reason`` for the rows in ``mask`` (n_rows,) that nothing speaks against so far."""
         fresh = mask & (self.reason == 0)
         if fresh.any():
-            self.reason[fresh] = self._rejects.code(reason)
+            self.reason[fresh] = self.rejects.code(reason)
 
 
 def convert(
@@ -195,7 +196,7 @@ def convert(
 ) -> Rows:
     """Rows of the house from a block; what cannot be kept goes to ``rejects``, new machines get a code in ``codes``."""
     n_rows = len(block.line)
-    judge = _Judge(n_rows, rejects)
+    judge = _Judge(np.zeros(n_rows, np.int16), rejects)
     ids, id_index = _machines(block, file, mapping, judge)
     stamps = parse.times(
         [block.columns[c] for c in mapping.timestamp.columns], mapping.timestamp, mapping.missing, str(file.path)

@@ -127,7 +127,7 @@ def events_table(history: History, ids: list[str]) -> pa.Table:
 
 
 def labels_table(history: History, ids: list[str], faults: list[str]) -> pa.Table:
-    """Labelled intervals, by machine, onset, fault; their severity is not known."""
+    """Labelled intervals, by machine, onset, fault; severity and why one ended are not known."""
     rows = sorted(history.intervals, key=lambda r: (r[0], r[2], r[1]))
     return table_of(
         "labels",
@@ -139,6 +139,6 @@ def labels_table(history: History, ids: list[str], faults: list[str]) -> pa.Tabl
             "end": time_array(np.array([r[3] for r in rows], np.int64)),
             "severity": [None] * len(rows),
             "is_sensor_fault": [False] * len(rows),
-            "ended_by": ["end_of_data" if r[4] else "schedule" for r in rows],
+            "ended_by": ["end_of_data" if r[4] else None for r in rows],
         },
     )

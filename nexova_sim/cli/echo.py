@@ -1,4 +1,4 @@
-"""Data on stdout, everything for people on stderr; ``--json`` prints exactly one envelope, ``--quiet`` nothing human."""
+"""Data on stdout, everything for people on stderr; ``--json`` prints one envelope, ``--quiet`` nothing human."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nexova_sim import __version__
-
 
 # What the flags of the running command asked for.
 _mode = {"json": False, "quiet": False}

@@ -94,7 +94,7 @@ def _story(summary: dict[str, Any]) -> str:
         tense = "failed" if met else "after this trajectory it fails"
         end = f"{tense} at {summary['time_of_event_h']:,.2f} h: {summary['first_event'].replace('_', ' ')}"
     events = [
-        [e["event"], e["event_state"], "yes" if e["threshold_met"] else "no", e["time_of_event_h"]]
+        [e["event"], e["event_state"], "yes" if e["threshold_met"] else "no", _round(e["time_of_event_h"])]
         for e in summary["events"]
     ]
     formula = (summary["rul_seed_formula_start_h"], summary["rul_seed_formula_end_h"])

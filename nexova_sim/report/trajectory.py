@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -44,6 +44,17 @@ _DAMAGE = (
     ("fatigue_frac", "thermal fatigue", RED),
     ("electrical_frac", "electrical stress", VIOLET),
 )
+COLUMNS = (
+    "time_h",
+    "temp_c",
+    "ambient_c",
+    "vibration_mm_s",
+    *(name for name, _, _ in _DAMAGE),
+    "health_percent",
+    "rul_h",
+    "rul_seed_formula_h",
+)
+_MANY_ROWS = 600
 _TAIL = 1.25  # how much of the standstill after a failure is shown, relative to the life before it
 
 
@@ -56,22 +67,12 @@ class Picture(NamedTuple):
     event: str | None
 
 
-def _shown(columns: Mapping[str, Sequence[Any]], end_h: float | None) -> tuple[dict[str, np.ndarray], bool]:
+def _shown(columns: Mapping[str, np.ndarray], end_h: float | None) -> tuple[dict[str, np.ndarray], bool]:
     """The columns up to a little after the failure, and whether something was left out."""
-    time_h = np.asarray(columns["time_h"], float)
-    last = time_h[-1] if end_h is None else max(_TAIL * end_h, time_h[min(1, len(time_h) - 1)])
-    keep = time_h <= max(last, 0.0)
-    names = (
-        "temp_c",
-        "ambient_c",
-        "vibration_mm_s",
-        "health_percent",
-        "rul_h",
-        "rul_seed_formula_h",
-        *(d[0] for d in _DAMAGE),
-    )
-    shown = {name: np.array([np.nan if v is None else v for v in columns[name]], float)[keep] for name in names}
-    return {"time_h": time_h[keep], **shown}, not keep.all()
+    time_h = columns["time_h"]
+    last_h = time_h[-1] if end_h is None else max(_TAIL * end_h, time_h[min(1, len(time_h) - 1)])
+    keep = time_h <= last_h
+    return {name: columns[name][keep] for name in COLUMNS}, not keep.all()
 
 
 def _mark_failure(axis: Axes, picture: Picture, right: float, is_labelled: bool) -> None:
@@ -87,7 +88,7 @@ def _mark_failure(axis: Axes, picture: Picture, right: float, is_labelled: bool)
 
 
 def _draw_sensed(axis: Axes, time_h: np.ndarray, values: np.ndarray, name: str, color: str) -> None:
-    axis.plot(time_h, values, color=color)
+    axis.plot(time_h, values, color=color, lw=1.6 if len(values) < _MANY_ROWS else 0.9)
     top = float(np.nanmax(values))
     sides = ("top", "bottom")
     for (level, shade), side in zip(_LIMITS[name], sides, strict=True):
@@ -155,12 +156,13 @@ def _draw(axes: Sequence[Axes], shown: Mapping[str, np.ndarray], picture: Pictur
         _mark_failure(axis, picture, right, n == 0)
     for n in (2, 4):
         _legend(axes[n])
+    axes[0].figure.align_ylabels(axes)
     axes[4].set_xlabel("hours since the start")
     axes[4].set_xlim(float(time_h[0]), right)
 
 
-def trajectory_figure(columns: Mapping[str, Sequence[Any]], picture: Picture) -> Figure:
-    """Figure of a trajectory; ``columns`` are those of the trajectory table, lists of equal length.
+def trajectory_figure(columns: Mapping[str, np.ndarray], picture: Picture) -> Figure:
+    """Figure of a trajectory; ``columns`` are COLUMNS of the trajectory table, (n_rows,) float64 each, NaN = none.
 
     Standstill long after a failure is left out (a note at the foot says so).
     """
@@ -169,7 +171,7 @@ def trajectory_figure(columns: Mapping[str, Sequence[Any]], picture: Picture) ->
         mpl.rcParams.update(_STYLE)
         shown, is_cut = _shown(columns, picture.end_h)
         figure = Figure(
-            figsize=(9.0, 9.6), dpi=110, layout=ConstrainedLayoutEngine(h_pad=0.07, rect=(0.0, 0.02, 1.0, 0.93))
+            figsize=(9.0, 9.6), dpi=110, layout=ConstrainedLayoutEngine(h_pad=0.07, rect=(0.0, 0.02, 1.0, 0.905))
         )
         figure.text(0.015, 0.975, picture.title, fontsize=13, fontweight="bold", color=INK, va="center")
         figure.text(0.015, 0.949, picture.subtitle, fontsize=9, color=GREY, va="center")

@@ -62,7 +62,7 @@ def twin(resolved: ResolvedTwin, out: Path | None = None, overwrite: bool = Fals
         return _read(folder, ident)
     run = run_twin(resolved, progress)
     table = trajectory_table(resolved, run)
-    summary = summarise(resolved, run)
+    summary = summarise(resolved, run, table)
     with staged(folder, {"config": config_hash, "code": code}, overwrite) as stage:
         entries = [write_table(stage, "trajectory.parquet", table)]
         texts = _texts(resolved, table, summary)
@@ -74,14 +74,14 @@ def twin(resolved: ResolvedTwin, out: Path | None = None, overwrite: bool = Fals
 
 
 def _texts(resolved: ResolvedTwin, table: pa.Table, summary: dict[str, Any]) -> dict[str, bytes]:
-    from nexova_sim.report.trajectory import Picture, figure_bytes, trajectory_figure
+    from nexova_sim.report.trajectory import COLUMNS, Picture, figure_bytes, trajectory_figure
 
     sheet = io.BytesIO()
     pa_csv.write_csv(table, sheet)
     title = f"{resolved.kind.title} · {resolved.scenario.name}"
     subtitle = f"{resolved.scenario.title} · physics: {resolved.physics}".lstrip(" ·")
     picture = Picture(title, subtitle, summary["time_of_event_h"], summary["first_event"])
-    figure = trajectory_figure(table.to_pydict(), picture)
+    figure = trajectory_figure({n: table[n].to_numpy() for n in COLUMNS}, picture)
     config = yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     return {
         "trajectory.csv": sheet.getvalue(),

@@ -61,6 +61,16 @@ def timeline(resolved: ResolvedTwin) -> Timeline:
     )
 
 
+def coarsened(line: Timeline) -> tuple[Timeline, int]:
+    """The same timeline in the longest slots that fit the phases and are not above an hour, and how many make one."""
+    finite = line.bound[line.bound < NEVER]
+    most = int(1.0 / line.slot_h + 1e-9)
+    common = int(np.gcd.reduce(finite)) if len(finite) else most
+    factor = max(k for k in range(1, most + 1) if common % k == 0)
+    bound = np.where(line.bound < NEVER, line.bound // factor, NEVER)
+    return line._replace(slot_h=line.slot_h * factor, bound=bound), factor
+
+
 def phase_at(line: Timeline, slot: np.ndarray) -> np.ndarray:
     """Number of the phase in force in every slot; same shape, int64."""
     within = slot % line.bound[-1] if line.repeat else slot

@@ -99,29 +99,14 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def summarise(resolved: ResolvedTwin, run: TwinRun) -> dict[str, Any]:
+def summarise(resolved: ResolvedTwin, run: TwinRun, table: pa.Table) -> dict[str, Any]:
     """What a person asks of a run, JSON-like: which event, when, remaining life, extremes, and the state at the end.
 
     Every event has its state in [0, 1] at the end of the trajectory (1 = none of it used, 0 = threshold met) and the
-    time at which it alone would be met.
+    time at which it alone would be met. ``table`` is the trajectory table of ``run``.
     """
-    table = trajectory_table(resolved, run)
-    rows = table.to_pydict()
-    last = {name: values[-1] for name, values in rows.items()}
-    life_h = resolved.kind.damage.rated_life_h
+    first, last = (table.slice(n, 1).to_pylist()[0] for n in (0, table.num_rows - 1))
     hours = resolved.scenario.hours
-    used = (last["wear_frac"], last["fatigue_frac"], last["electrical_frac"], last["runtime_h"] / life_h)
-    events = [
-        {
-            "event": name,
-            "event_state": max(0.0, 1.0 - used[n]) if n < len(used) else None,
-            "threshold_met": run.first_event == n and run.end_h <= hours,
-            "time_of_event_h": _number(run.event_h[n]),
-        }
-        for n, name in enumerate(FAILURE_EVENTS)
-        if n < len(used) or resolved.scenario.random_failures
-    ]
-    changes = [0] + [n for n in range(1, len(run.time_h)) if rows["risk_class"][n] != rows["risk_class"][n - 1]]
     return {
         "kind": resolved.kind.kind,
         "title": resolved.kind.title,
@@ -133,14 +118,36 @@ def summarise(resolved: ResolvedTwin, run: TwinRun) -> dict[str, Any]:
         "rows": table.num_rows,
         "first_event": FAILURE_EVENTS[run.first_event] if run.first_event >= 0 else None,
         "time_of_event_h": _number(run.end_h),
-        "rul_start_h": _number(run.end_h),
+        "rul_start_h": first["rul_h"],
         "rul_end_h": last["rul_h"],
-        "rul_seed_formula_start_h": rows["rul_seed_formula_h"][0],
+        "rul_seed_formula_start_h": first["rul_seed_formula_h"],
         "rul_seed_formula_end_h": last["rul_seed_formula_h"],
-        "events": events,
-        "risk": [{"time_h": rows["time_h"][n], "risk_class": rows["risk_class"][n]} for n in changes],
-        "max_temp_c": max(rows["temp_c"]),
-        "max_vibration_mm_s": max(rows["vibration_mm_s"]),
-        "energy_kwh": sum(rows["energy_kwh"]),
+        "events": _events(resolved, run, last),
+        "risk": _risk_changes(table),
+        "max_temp_c": float(np.max(table["temp_c"].to_numpy())),
+        "max_vibration_mm_s": float(np.max(table["vibration_mm_s"].to_numpy())),
+        "energy_kwh": float(np.sum(table["energy_kwh"].to_numpy())),
         "end": last,
     }
+
+
+def _events(resolved: ResolvedTwin, run: TwinRun, last: dict[str, Any]) -> list[dict[str, Any]]:
+    life_h = resolved.kind.damage.rated_life_h
+    used = (last["wear_frac"], last["fatigue_frac"], last["electrical_frac"], last["runtime_h"] / life_h)
+    return [
+        {
+            "event": name,
+            "event_state": max(0.0, 1.0 - used[n]) if n < len(used) else None,
+            "threshold_met": run.first_event == n and run.end_h <= resolved.scenario.hours,
+            "time_of_event_h": _number(run.event_h[n]),
+        }
+        for n, name in enumerate(FAILURE_EVENTS)
+        if n < len(used) or resolved.scenario.random_failures
+    ]
+
+
+def _risk_changes(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows at which the risk class is another than in the row before, and the first row."""
+    risk = table["risk_class"].to_numpy(zero_copy_only=False)
+    rows = [0, *(np.flatnonzero(risk[1:] != risk[:-1]) + 1)]
+    return [{"time_h": table["time_h"][int(n)].as_py(), "risk_class": risk[n]} for n in rows]

@@ -51,6 +51,7 @@ from nexova_sim.simulate.scenarios import (
     Stretch,
     Timeline,
     clock_of,
+    coarsened,
     constant_effect,
     phase_at,
     stretches,
@@ -166,17 +167,53 @@ def _advance(block: Block, clock: Clock, stretch: Stretch, state: State) -> tupl
     return after, out
 
 
-def _note_failures(out: Output, out_event: np.ndarray, out_time_h: np.ndarray) -> None:
-    for code, value in zip(out.event_code[: out.n_written[0]], out.event_value[: out.n_written[0]], strict=True):
-        if code[1] == EV_FAILURE:
-            out_event[code[0]] = code[2]
-            out_time_h[code[0]] = value[0]
+class _Events(NamedTuple):
+    """Failure event of every lane (-1 = none yet) and its time; filled in as they happen."""
+
+    event: np.ndarray
+    time_h: np.ndarray
+
+    def note(self, out: Output) -> None:
+        n = out.n_written[0]
+        for code, value in zip(out.event_code[:n], out.event_value[:n], strict=True):
+            if code[1] == EV_FAILURE:
+                self.event[code[0]] = code[2]
+                self.time_h[code[0]] = value[0]
 
 
-def _is_over(line: Timeline, slot: int, failed: np.ndarray, waits_for: np.ndarray) -> bool:
-    """Whether nothing more can happen: every awaited failure is known, or the machine never runs again."""
+def _is_over(line: Timeline, slot: int) -> bool:
+    """Whether the machine never runs again."""
     loads = line.load if line.repeat else line.load[phase_at(line, np.array([slot]))[0] :]
-    return bool((failed >= 0)[waits_for].all() or not loads.any())
+    return not loads.any()
+
+
+def _run_on(
+    block: Block, line: Timeline, at: int, state: State, events: _Events, lanes: list[int]
+) -> tuple[int, State]:
+    """Run on from slot ``at`` until every one of ``lanes`` has failed, none can or 30 years are over."""
+    last_slot = round(MAX_HOURS / line.slot_h)
+    while at < last_slot and (events.event[lanes] < 0).any() and not _is_over(line, at):
+        n_slots = min(CHUNK_SLOTS, last_slot - at)
+        for stretch in stretches(line, at, n_slots):
+            state, out = _advance(block, clock_of(line, 1, _NO_SAMPLE), stretch, state)
+            events.note(out)
+        at += n_slots
+    return at, state
+
+
+def _run_to_the_end(block: Block, line: Timeline, state: State, events: _Events, has_random: bool) -> None:
+    """Find the events that the trajectory did not reach: the machine's own on its grid, the others in longer slots."""
+    at, state = _run_on(block, line, line.n_slots, state, events, [MACHINE_LANE])
+    others = list(range(1, N_LANES if has_random else N_LANES - 1))
+    has_noise = (MachineParams(*block.params).wear_noise_per_sqrt_h > 0.0).any()
+    if has_noise:  # its random numbers belong to the slots, so these stay as they are
+        _run_on(block, line, at, state, events, others)
+        return
+    coarse, factor = coarsened(line)
+    for stretch in stretches(line, at, -at % factor):
+        state, out = _advance(block, clock_of(line, 1, _NO_SAMPLE), stretch, state)
+        events.note(out)
+    _run_on(block, coarse, -(-at // factor), state, events, others)
 
 
 def run_twin(resolved: ResolvedTwin, progress: Progress = lambda _done, _total: None) -> TwinRun:
@@ -188,32 +225,23 @@ def run_twin(resolved: ResolvedTwin, progress: Progress = lambda _done, _total: 
     block, state = _block(resolved)
     line = timeline(resolved)
     clock = clock_of(line, line.n_steps, line.sample_slots)
-    event, time_h = np.full(N_LANES, -1), np.full(N_LANES, np.nan)
+    events = _Events(np.full(N_LANES, -1), np.full(N_LANES, np.nan))
     samples = []
     for stretch in stretches(line, 0, line.n_slots):
         state, out = _advance(block, clock, stretch, state)
-        _note_failures(out, event, time_h)
+        events.note(out)
         samples.append(out.truth[MACHINE_LANE, : out.n_written[2]].copy())
         progress(stretch.inputs.first_slot + len(stretch.inputs.load), line.n_slots)
     # One slot more, kept from the future, only to sample the state at the end.
     end = next(stretches(line, line.n_slots, 1))
     samples.append(_advance(block, clock_of(line, 1, 1), end, state)[1].truth[MACHINE_LANE, :1])
-    waits_for = np.array([True] * N_FAILURES + [resolved.scenario.random_failures])
-    last_slot = round(MAX_HOURS / line.slot_h)
-    at = line.n_slots
-    while at < last_slot and not _is_over(line, at, event, waits_for):
-        n_slots = min(CHUNK_SLOTS, last_slot - at)
-        for stretch in stretches(line, at, n_slots):
-            state, out = _advance(block, clock_of(line, 1, _NO_SAMPLE), stretch, state)
-            _note_failures(out, event, time_h)
-        at += n_slots
+    _run_to_the_end(block, line, state, events, resolved.scenario.random_failures)
     row_slots = np.unique(np.append(np.arange(0, line.n_slots, line.sample_slots), line.n_slots))
-    own = time_h[1:].copy()
     return TwinRun(
         row_slots * line.slot_h,
         phase_at(line, row_slots),
         np.concatenate(samples),
-        own,
-        int(event[0]),
-        float(time_h[0]),
+        events.time_h[1:].copy(),
+        int(events.event[MACHINE_LANE]),
+        float(events.time_h[MACHINE_LANE]),
     )

@@ -14,6 +14,7 @@ from nexova_sim.cli import echo
 from nexova_sim.cli.bench import bench
 from nexova_sim.cli.exits import report_failure
 from nexova_sim.cli.ingest import ingest
+from nexova_sim.cli.run import run as experiment
 from nexova_sim.cli.simulate import simulate
 from nexova_sim.cli.twin import app as twin
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(simulate)
 app.command()(bench)
 app.command()(ingest)
+app.command("run")(experiment)
 app.add_typer(twin)
 
 

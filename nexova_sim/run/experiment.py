@@ -1,0 +1,269 @@
+"""``nexova run``: an experiment stage by stage. What is there and whole is not made again; the rest resumes.
+
+results/run/<name>/stages/<stage>/<id>/ holds what a stage left, with ``manifest.json`` (hash of every file) written last;
+results/run/<name>/<run id>/ is the run: its configuration, metrics, report, and one provenance file per invocation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from nexova_sim.base.errors import ConfigError, DataError
+from nexova_sim.base.hashing import hash_file, hash_value, run_id
+from nexova_sim.config.experiment import ResolvedExperiment
+from nexova_sim.dataset.stage import PLAN_NAME, explain_os_error, staged, write_durably
+from nexova_sim.run.provenance import provenance
+from nexova_sim.run.stages import STAGES, Stage, Work, check_stage, stage_code
+from nexova_sim.schema.manifest import MANIFEST_NAME, load_manifest
+
+FORMAT = "nexova-stage"
+RUN_FORMAT = "nexova-run"
+Watch = Callable[[str, int, int], None]
+
+
+class StageRun(NamedTuple):
+    """A stage in a run. ``state``: cached, ran, or in a plan: to run; ``why`` says why it is not cached."""
+
+    name: str
+    id: str
+    folder: Path
+    state: str
+    why: str
+    cpu_s: float
+    metrics: Mapping[str, Any]
+
+
+class ExperimentResult(NamedTuple):
+    """What a run left: its folder, the stages it went through, the files copied beside its records."""
+
+    folder: Path
+    run_id: str
+    stages: tuple[StageRun, ...]
+    exports: tuple[Path, ...]
+
+
+class Selection(NamedTuple):
+    """Which stages to go through: one ``only``, or all with those from ``first`` on made anew even when cached."""
+
+    only: str | None = None
+    first: str | None = None
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Watch callback that shows nothing."""
+
+
+def default_root(resolved: ResolvedExperiment, results: Path = Path("results")) -> Path:
+    """Where an experiment goes when no ``--out`` is given: results/run/<name>."""
+    return results / "run" / resolved.experiment.name
+
+
+def enabled(resolved: ResolvedExperiment) -> tuple[str, ...]:
+    """Names of the stages whose section is there, in the order of the registry."""
+    return tuple(name for name in STAGES if getattr(resolved.experiment, name) is not None)
+
+
+def find_damage(folder: Path, ident: str) -> str | None:
+    """Why the stage output in ``folder`` cannot be used (not there, damaged: FILE), or None when it is whole."""
+    if not folder.is_dir():
+        return "not there"
+    try:
+        raw = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+        if raw["format"] != FORMAT or raw["id"] != ident:
+            return f"damaged: {MANIFEST_NAME}"
+        files = [(str(f["path"]), int(f["bytes"]), str(f["sha256"])) for f in raw["files"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return f"damaged: {MANIFEST_NAME}"
+    for path, size, digest in files:
+        target = folder / path
+        if not target.is_file() or target.stat().st_size != size or hash_file(target) != digest:
+            return f"damaged: {path}"
+    return None
+
+
+class _Node(NamedTuple):
+    """A stage placed in an experiment: its identity and where everything it reads lies."""
+
+    name: str
+    stage: Stage
+    id: str
+    folder: Path
+    config: Any
+    inputs: dict[str, Path]
+    ids: dict[str, str]
+
+
+def _nodes(resolved: ResolvedExperiment, root: Path) -> dict[str, _Node]:
+    """Every enabled stage with its identity; ConfigError when a stage needs what no enabled stage leaves."""
+    paths: dict[str, Path] = {}
+    ids: dict[str, str] = {}
+    given = resolved.experiment.dataset
+    if given is not None:
+        paths["dataset"] = Path(given)
+        load_manifest(paths["dataset"])
+        ids["dataset"] = hash_file(paths["dataset"] / MANIFEST_NAME)[:12]
+    nodes = {}
+    for name in enabled(resolved):
+        stage = STAGES[name]
+        for need in stage.needs:
+            if need not in paths:
+                maker = next(n for n, s in STAGES.items() if s.gives == need)
+                raise ConfigError(f"stage {name} needs {need}, which stage {maker} leaves; add the section {maker!r}")
+        config = stage.config(resolved)
+        inputs = {need: ids[need] for need in stage.needs}
+        ident = run_id(name, config, stage_code(stage), inputs)
+        folder = root / "stages" / name / ident
+        nodes[name] = _Node(name, stage, ident, folder, config, {n: paths[n] for n in stage.needs}, inputs)
+        paths[stage.gives], ids[stage.gives] = folder / stage.gives, ident
+    return nodes
+
+
+def _chosen(resolved: ResolvedExperiment, selection: Selection) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Stages to go through, and those of them to make anew although they are cached."""
+    names = enabled(resolved)
+    if selection.only and selection.first:
+        raise ConfigError("--only and --from exclude each other; give one of them")
+    for flag, name in (("--only", selection.only), ("--from", selection.first)):
+        if name is None:
+            continue
+        check_stage(name, flag)
+        if name not in names:
+            raise ConfigError(f"{flag} {name}: this experiment has no section {name!r}, only {', '.join(names)}")
+    if selection.only:
+        return (selection.only,), frozenset()
+    return names, frozenset(names[names.index(selection.first) :]) if selection.first else frozenset()
+
+
+def plan_experiment(resolved: ResolvedExperiment, out: Path | None = None,
+                    selection: Selection = Selection()) -> tuple[StageRun, ...]:  # fmt: skip # noqa: B008
+    """What a run would do: every chosen stage with its folder, and whether it is cached. Writes nothing."""
+    nodes = _nodes(resolved, out or default_root(resolved))
+    names, anew = _chosen(resolved, selection)
+    plan = []
+    for name in names:
+        why = "asked for by --from" if name in anew else find_damage(nodes[name].folder, nodes[name].id)
+        plan.append(StageRun(name, nodes[name].id, nodes[name].folder, "to run" if why else "cached", why or "", 0.0, {}))
+    return tuple(plan)
+
+
+def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, selection: Selection = Selection(),  # noqa: B008
+                   jobs: int | None = None, watch: Watch = silent) -> ExperimentResult:  # fmt: skip
+    """Run an experiment into ``out`` (default results/run/<name>); only what is not there or damaged is made.
+
+    Raises ConfigError for an unknown stage, DataError when an input is missing or the disk refuses. An interrupted run
+    is completed by calling again.
+    """
+    started = datetime.now(UTC)
+    root = out or default_root(resolved)
+    if root.exists() and not root.is_dir():
+        raise ConfigError(f"--out {root}: exists and is not a folder; choose another --out")
+    nodes = _nodes(resolved, root)
+    names, anew = _chosen(resolved, selection)
+    if selection.only:
+        _need_inputs(nodes, nodes[selection.only])
+    ident = run_id(resolved.experiment.name, {name: node.id for name, node in nodes.items()})
+    done = []
+    for name in names:
+        node = nodes[name]
+        why = "asked for by --from" if name in anew else find_damage(node.folder, node.id)
+        cpu_s = time.process_time()
+        if why:
+            _run_stage(node, resolved, jobs, watch)
+        cpu_s = round(time.process_time() - cpu_s, 3) if why else 0.0
+        done.append(StageRun(name, node.id, node.folder, "ran" if why else "cached", why or "", cpu_s, _metrics(node)))
+    folder = root / ident
+    try:
+        exports = _write_run(folder, resolved, nodes, ident)
+        seed = resolved.fleet.fleet.seed if resolved.fleet else None
+        _write_provenance(folder, provenance(started, ident, seed, [_brief(s) for s in done]))
+    except OSError as error:
+        raise explain_os_error(error, folder) from error
+    return ExperimentResult(folder, ident, tuple(done), exports)
+
+
+def _need_inputs(nodes: Mapping[str, _Node], node: _Node) -> None:
+    for name, other in nodes.items():
+        if other.stage.gives in node.stage.needs:
+            why = find_damage(other.folder, other.id)
+            if why:
+                raise DataError(f"--only {node.name}: needs {other.folder} of stage {name}, which is {why}; run without --only")
+
+
+def _run_stage(node: _Node, resolved: ResolvedExperiment, jobs: int | None, watch: Watch) -> None:
+    """Make the output of a stage in a staging folder that replaces ``node.folder`` when it is whole."""
+    if node.folder.is_dir() and not (node.folder / MANIFEST_NAME).is_file():
+        # Content-addressed and ours, but without its manifest: nothing in it can be trusted.
+        shutil.rmtree(node.folder)
+    plan = {"stage": node.name, "id": node.id}
+    watch(node.name, 0, 1)
+    with staged(node.folder, plan, overwrite=True) as stage:
+
+        def progress(done: int, total: int) -> None:
+            watch(node.name, done, total)
+
+        metrics = node.stage.run(Work(stage.folder, resolved, node.inputs, node.ids, jobs, progress))
+        _write_json(stage.folder / "metrics.json", metrics)
+        _write_yaml(stage.folder / "config.resolved.yaml", node.config)
+        paths = sorted(p for p in stage.folder.rglob("*") if p.is_file() and p != stage.folder / PLAN_NAME)
+        files = [
+            {"path": p.relative_to(stage.folder).as_posix(), "bytes": p.stat().st_size, "sha256": hash_file(p)}
+            for p in paths
+        ]
+        record = {**plan, "format": FORMAT, "inputs": node.ids, "config_hash": hash_value(node.config),
+                  "code_hash": stage_code(node.stage), "files": files}  # fmt: skip
+        _write_json(stage.folder / MANIFEST_NAME, record)
+
+
+def _metrics(node: _Node) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((node.folder / "metrics.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _brief(stage: StageRun) -> dict[str, Any]:
+    return {"name": stage.name, "id": stage.id, "state": stage.state, "why": stage.why, "cpu_s": stage.cpu_s}
+
+
+def _write_json(path: Path, value: Any) -> None:  # noqa: ANN401
+    write_durably(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def _write_yaml(path: Path, value: Any) -> None:  # noqa: ANN401
+    write_durably(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True).encode())
+
+
+def _write_run(folder: Path, resolved: ResolvedExperiment, nodes: Mapping[str, _Node], ident: str) -> tuple[Path, ...]:
+    """Write the folder of a run from what its stages left; stages that were never made are left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    there = {name: node for name, node in nodes.items() if (node.folder / MANIFEST_NAME).is_file()}
+    _write_yaml(folder / "config.resolved.yaml", resolved.experiment.model_dump(mode="json"))
+    _write_json(folder / "metrics.json", {name: _metrics(node) for name, node in there.items()})
+    exports = []
+    for node in there.values():
+        for name in node.stage.exports:
+            write_durably(folder / name, (node.folder / name).read_bytes())
+            exports.append(folder / name)
+    stages = {name: {"id": n.id, "folder": os.path.relpath(n.folder, folder)} for name, n in nodes.items()}
+    _write_json(folder / MANIFEST_NAME, {"format": RUN_FORMAT, "run_id": ident, "stages": stages})
+    return tuple(exports)
+
+
+def _write_provenance(folder: Path, record: Mapping[str, Any]) -> None:
+    """One file per invocation, named by its time; two in one second are numbered."""
+    place = folder / "provenance"
+    place.mkdir(exist_ok=True)
+    stamp = str(record["started_utc"]).replace("-", "").replace(":", "")
+    path = place / f"{stamp}.json"
+    number = 1
+    while path.exists():
+        number += 1
+        path = place / f"{stamp}-{number}.json"
+    _write_json(path, record)

@@ -12,6 +12,7 @@ from nexova_sim import __version__
 from nexova_sim.base.errors import EXIT_OK, EXIT_USAGE
 from nexova_sim.cli import echo
 from nexova_sim.cli.bench import bench
+from nexova_sim.cli.data import app as data
 from nexova_sim.cli.exits import report_failure
 from nexova_sim.cli.ingest import ingest
 from nexova_sim.cli.run import run as experiment
@@ -31,6 +32,7 @@ app.command()(bench)
 app.command()(ingest)
 app.command("run")(experiment)
 app.add_typer(twin)
+app.add_typer(data)
 
 
 def _show_version(value: bool) -> None:

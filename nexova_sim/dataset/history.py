@@ -121,7 +121,7 @@ def events_table(history: History, ids: list[str]) -> pa.Table:
             "status": [STATUSES[r[2]] for r in rows],
             "reason": ["start" if r[3] else None for r in rows],
             "restored": nothing,
-            "value": nothing,
+            "value": pa.nulls(len(rows), pa.float64()),
         },
     )
 
@@ -137,7 +137,7 @@ def labels_table(history: History, ids: list[str], faults: list[str]) -> pa.Tabl
             "channel": [None] * len(rows),
             "onset": time_array(np.array([r[2] for r in rows], np.int64)),
             "end": time_array(np.array([r[3] for r in rows], np.int64)),
-            "severity": [None] * len(rows),
+            "severity": pa.nulls(len(rows), pa.float32()),
             "is_sensor_fault": [False] * len(rows),
             "ended_by": ["end_of_data" if r[4] else None for r in rows],
         },

@@ -244,9 +244,9 @@ def machines_table(ids: list[str], mapping: IngestMap, start_h: dict[str, float]
             "name": [i.name or name for i, name in zip(infos, ids, strict=True)],
             "kind": [(i.kind or "UNKNOWN").upper() for i in infos],
             "factory_id": [i.factory or mapping.factories[0].id for i in infos],
-            "baseline_kw": baseline,
-            "runtime_start_h": [start_h.get(name) for name in ids],
-            **{key: [getattr(i, key) for i in infos] for key in plain},
+            "baseline_kw": pa.array(baseline, pa.float64()),
+            "runtime_start_h": pa.array([start_h.get(name) for name in ids], pa.float64()),
+            **{key: pa.array([getattr(i, key) for i in infos], pa.float64()) for key in plain},
         },
     )
 
@@ -259,8 +259,8 @@ def factories_table(mapping: IngestMap) -> pa.Table:
         {
             "factory_id": [s.id for s in sites],
             "name": [s.name or s.id for s in sites],
-            "latitude_deg": [s.latitude_deg for s in sites],
-            "longitude_deg": [s.longitude_deg for s in sites],
+            "latitude_deg": pa.array([s.latitude_deg for s in sites], pa.float64()),
+            "longitude_deg": pa.array([s.longitude_deg for s in sites], pa.float64()),
             "timezone": [s.timezone or mapping.timestamp.timezone for s in sites],
         },
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from nexova_sim.base.errors import ConfigError
 from nexova_sim.config.ingest import IngestMap, load_map
 from nexova_sim.config.load import build
@@ -37,7 +38,9 @@ def test_defaults_keep_other_columns_and_know_missing_texts():
 
 
 def test_columns_of_a_rule():
-    got = made(channels={"power_kw": {"multiply": ["I", "U"], "factor": 0.001, "unit": "kW"}}, timestamp={"column": ["d", "t"]})
+    got = made(
+        channels={"power_kw": {"multiply": ["I", "U"], "factor": 0.001, "unit": "kW"}}, timestamp={"column": ["d", "t"]}
+    )
     assert got.channels.given()["power_kw"].columns == ("I", "U")
     assert got.timestamp.columns == ("d", "t")
 

@@ -31,6 +31,13 @@ class NexovaError(Exception):
         self.detail: dict[str, Any] = detail
 
 
+class UsageError(NexovaError):
+    """The command line is not one of ours: no such verb or flag, or a value is missing (exit 2)."""
+
+    code = "USAGE"
+    exit_code = EXIT_USAGE
+
+
 class ConfigError(NexovaError):
     """A configuration file, ``--set`` override or argument is wrong (exit 2)."""
 

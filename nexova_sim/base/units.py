@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from nexova_sim.base.errors import ConfigError, suggest
 
@@ -69,4 +69,5 @@ def to_house(values: T, unit: str, house_unit: str, where: str) -> T:
             got=unit,
         )
     factor, offset = table[unit]
-    return (values + offset) * factor  # type: ignore[operator,no-any-return]
+    number: Any = values  # a float or an array: both know + and *
+    return cast("T", (number + offset) * factor)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nexova_sim import __version__
-from nexova_sim.base.errors import EXIT_OK, EXIT_USAGE
+from nexova_sim.base.errors import EXIT_OK, UsageError, suggest
 from nexova_sim.cli import echo
 from nexova_sim.cli.bench import bench
 from nexova_sim.cli.data import app as data
@@ -22,7 +23,6 @@ from nexova_sim.cli.twin import app as twin
 app = typer.Typer(
     name="nexova",
     help="The offline laboratory for industrial machine fleets.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -41,11 +41,16 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
-) -> None:
+VersionFlag = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _root(context: typer.Context, version: VersionFlag = False) -> None:
     """Simulate plants, ingest real ones, and test decisions on them before anything touches a machine."""
+    if context.invoked_subcommand is None:
+        raise UsageError(f"a verb is missing; {suggest('', _verbs(context))} (see: nexova --help)")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -58,22 +63,26 @@ def run(arguments: Sequence[str]) -> int:
         # typer carries its own copy of click in some versions, so its exceptions are known by what they can do.
         explain = getattr(error, "format_message", None)
         if explain is not None:
-            verb = "".join(f" {word}" for word in _verbs(arguments))
-            echo.failure("USAGE", f"{explain()} (see: nexova{verb} --help)", {})
-            return EXIT_USAGE
+            return report_failure(_usage(error, explain()))
         return report_failure(KeyboardInterrupt() if type(error).__name__ == "Abort" else error)
     return int(status or EXIT_OK)
 
 
-def _verbs(arguments: Sequence[str]) -> list[str]:
-    words = []
-    for word in arguments[:2]:
-        if word.startswith("-"):
-            break
-        words.append(word)
-    return words[:1]
+def _verbs(context: Any) -> list[str]:  # noqa: ANN401 - typer's and click's contexts
+    return list(getattr(getattr(context, "command", None), "commands", ()))
+
+
+def _usage(error: BaseException, message: str) -> UsageError:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "nexova"
+    if type(error).__name__ == "NoArgsIsHelpError":  # a group without its command: its message is the whole help text
+        message = f"{path}: a command is missing; {suggest('', _verbs(context))}"
+    elif unknown := re.match(r"No such command '(.*?)'", message, re.DOTALL):
+        message = f"unknown command {unknown[1]!r}; {suggest(unknown[1], _verbs(context))}"
+    return UsageError(f"{message} (see: {path} --help)")
 
 
 def main() -> None:
     """Entry point of the console script."""
+    echo.open_streams()
     sys.exit(run(sys.argv[1:]))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from nexova_sim import __version__
 
@@ -21,9 +23,27 @@ def configure(as_json: bool, quiet: bool) -> None:
     _mode.update(json=as_json, quiet=quiet)
 
 
+def open_streams() -> None:
+    """Make stdout and stderr usable whatever they are: closed, or in an encoding that lacks most letters."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - open to the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def silence(stream: TextIO) -> None:
+    """Send ``stream`` nowhere from now on, so that Python's flush at the end of the process cannot fail."""
+    with suppress(OSError, ValueError):
+        handle = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(handle, stream.fileno())
+        os.close(handle)
+
+
 def clean(text: str) -> str:
     """Text from data or from outside made harmless for a terminal: control characters are shown, not obeyed."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
@@ -50,7 +70,8 @@ def result(data: Any, text: str = "", run_id: str | None = None) -> None:  # noq
     if _mode["json"]:
         meta = {"timestamp": _stamp(), "version": __version__, "run_id": run_id}
         envelope = {"status": "success", "data": _plain(data), "meta": meta}
-        sys.stdout.write(json.dumps(envelope, ensure_ascii=False, allow_nan=False) + "\n")
+        # Escapes for all but ASCII: valid in any encoding, and no name from outside can command a terminal.
+        sys.stdout.write(json.dumps(envelope, allow_nan=False) + "\n")
     elif text:
         sys.stdout.write(clean(text).rstrip("\n") + "\n")
     sys.stdout.flush()
@@ -63,12 +84,19 @@ def note(text: str) -> None:
 
 
 def failure(code: str, message: str, detail: Mapping[str, Any]) -> None:
-    """An error: a line on stderr, and the error envelope on stdout with --json."""
-    sys.stderr.write(f"error: {clean(message)}\n")
+    """An error: a line on stderr, and the error envelope on stdout with --json. Never fails itself."""
+    try:
+        sys.stderr.write(f"error: {clean(message)}\n")
+        sys.stderr.flush()
+    except OSError:
+        silence(sys.stderr)
     if _mode["json"]:
         error = {"code": code, "message": message, "detail": _plain(detail)}
-        sys.stdout.write(json.dumps({"status": "error", "error": error}, ensure_ascii=False, allow_nan=False) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(json.dumps({"status": "error", "error": error}, allow_nan=False) + "\n")
+            sys.stdout.flush()
+        except OSError:
+            silence(sys.stdout)
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from nexova_sim import __version__
-from nexova_sim.base.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, NexovaError
+from nexova_sim.base.errors import EXIT_BUG, EXIT_DATA, EXIT_INTERRUPTED, EXIT_OK, NexovaError
 from nexova_sim.cli import echo
 
 
@@ -16,8 +15,8 @@ def report_failure(error: BaseException) -> int:
         echo.failure(error.code, error.message, error.detail)
         return error.exit_code
     if isinstance(error, BrokenPipeError):
-        # The reader went away (`| head`): nothing is wrong. Give Python's exit-time flush a harmless target.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader went away (`| head`): nothing is wrong.
+        echo.silence(sys.stdout)
         return EXIT_OK
     if isinstance(error, KeyboardInterrupt):
         echo.failure("INTERRUPTED", "interrupted; run the same command again to resume", {})
@@ -25,9 +24,24 @@ def report_failure(error: BaseException) -> int:
     if isinstance(error, MemoryError):
         echo.failure("MEMORY", "out of memory; use fewer --jobs or a smaller fleet", {})
         return EXIT_BUG
+    if isinstance(error, OSError) and error.errno is not None:
+        return _report_system(error)
     from nexova_sim.base.log import write_crash
 
     path = write_crash(error, __version__)
     where = f"details in {path}" if path else "no log could be written"
     echo.failure("BUG", f"internal error ({type(error).__name__}: {error}); this is a bug of ours, {where}", {})
     return EXIT_BUG
+
+
+def _report_system(error: OSError) -> int:
+    """The operating system refused something that no verb foresaw: a full disk behind stdout, a file that is gone."""
+    from nexova_sim.base.log import write_crash
+
+    path = write_crash(error, __version__)
+    what = f"{error.filename}: " if error.filename else ""
+    where = f"; details in {path}" if path else ""
+    echo.failure("SYSTEM", f"{what}{error.strerror}; check the disk and the files named{where}", {"errno": error.errno})
+    if not error.filename:
+        echo.silence(sys.stdout)
+    return EXIT_DATA

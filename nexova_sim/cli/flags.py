@@ -7,8 +7,13 @@ from typing import Annotated
 
 import typer
 
-ConfigFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file; built-in ones start with configs/.", metavar="FILE")]
-SetFlag = Annotated[list[str] | None, typer.Option("--set", help="Override a key: key.path=value. May be repeated.", metavar="KEY=VALUE")]
+ConfigFlag = Annotated[
+    str, typer.Option("--config", "-c", help="YAML file; built-in ones start with configs/.", metavar="FILE")
+]
+SetFlag = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a key: key.path=value. May be repeated.", metavar="KEY=VALUE"),
+]
 OutFlag = Annotated[Path | None, typer.Option("--out", "-o", help="Where to write.", metavar="DIR")]
 SeedFlag = Annotated[int | None, typer.Option("--seed", help="Override the seed.", min=0)]
 JobsFlag = Annotated[int | None, typer.Option("--jobs", "-j", help="Threads to use (default: all cores).", min=1)]

@@ -92,8 +92,13 @@ def check_columns(file: Foreign, mapping: IngestMap) -> None:
     if len(file.columns) == 1 and not file.is_parquet:
         found = next((d for d in (";", "\t", ",", "|") if d in file.columns[0]), None)
         hint = f"; the header is one column: is it separated by {found!r}? Then set delimiter" if found else ""
-    lines = [f"{file.path}: has no column {name!r} ({key}); {suggest(name, have)}" for name, key in lost[:5]]
+    lines = [f"{file.path}: has no column {name!r} ({key}); {_nearest(name, have)}" for name, key in lost[:5]]
     raise DataError("\n".join(lines) + hint, missing=[name for name, _ in lost])
+
+
+def _nearest(name: str, have: list[str]) -> str:
+    same = next((c for c in have if c.casefold() == name.casefold()), None)
+    return f"did you mean {same!r}?" if same else suggest(name, have)
 
 
 def understand(files: Sequence[Foreign], mapping: IngestMap) -> Layout:

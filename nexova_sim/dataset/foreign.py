@@ -276,8 +276,9 @@ def parquet_blocks(file: Foreign, wanted: Sequence[str]) -> Generator[Block, Non
     """The rows of a Parquet file; ``line`` is the row number from 1."""
     row = 1
     try:
-        with pq.ParquetFile(file.path) as source:
+        with pq.ParquetFile(file.path, page_checksum_verification=True) as source:
             for batch in source.iter_batches(BATCH_ROWS, columns=list(wanted), use_threads=False):
+                batch.validate(full=True)  # text that is not UTF-8 would fail anywhere later
                 n = batch.num_rows
                 lines = np.arange(row, row + n, dtype=np.int64)
                 yield Block({name: batch.column(name) for name in wanted}, lines, np.full(n, -1, np.int64), [], 0)

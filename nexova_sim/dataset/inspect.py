@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nexova_sim.base.errors import DataError
-from nexova_sim.dataset.read import BATCH_ROWS, naming, parse_time, time_ms
+from nexova_sim.dataset.read import BATCH_ROWS, encoded, naming, parse_time, time_ms
 from nexova_sim.schema.channels import STATUSES, TABLES, Channel
 from nexova_sim.schema.manifest import FileEntry, Manifest
 from nexova_sim.schema.tables import table_schema
@@ -164,8 +164,7 @@ def _order_problems(batch: pa.RecordBatch, table: str, first_row: int, runs: lis
     if keys.null_count or (stamps is not None and stamps.null_count):
         yield "null", f"near row {first_row}: a row without {order.key} or {order.time or 'value'}"
         return
-    if not pa.types.is_dictionary(keys.type):
-        keys = keys.dictionary_encode()
+    keys = encoded(keys)
     names = keys.dictionary.to_pylist()
     codes = np.asarray(keys.indices).astype(np.int64)
     ms = np.full(len(codes), _NO_TIME_MS, np.int64) if stamps is None else time_ms(stamps)

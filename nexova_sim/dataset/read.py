@@ -235,11 +235,16 @@ def time_ms(column: pa.Array) -> np.ndarray:
     return np.asarray(column.cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()))
 
 
+def encoded(column: pa.Array) -> pa.DictionaryArray:
+    """A text column as dictionary and indices, whichever way it is stored."""
+    return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+
+
 def filter_batch(batch: pa.RecordBatch, table: str, window: Window) -> pa.RecordBatch:
     """The rows of ``batch`` that lie in ``window``."""
     mask = np.ones(batch.num_rows, np.bool_)
     if window.machines is not None:
-        ids = batch.column("machine_id")
+        ids = encoded(batch.column("machine_id"))
         wanted = np.isin(np.array(ids.dictionary.to_pylist(), object), window.machines)
         mask &= wanted[np.asarray(ids.indices)]
     if window.start_ms is not None or window.end_ms is not None:

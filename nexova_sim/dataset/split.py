@@ -20,7 +20,7 @@ from nexova_sim.dataset.stage import Stage, is_same, staged
 from nexova_sim.dataset.write import Source, file_entry, part_path, write_manifest, write_table
 from nexova_sim.schema.channels import TABLES
 from nexova_sim.schema.manifest import MANIFEST_NAME, FileEntry, Manifest
-from nexova_sim.schema.tables import table_of, time_array
+from nexova_sim.schema.tables import time_array
 
 PARTS = ("train", "validation", "test")
 _ROOMS = ("base", "schema", "dataset")
@@ -228,10 +228,10 @@ def _replace(rows: pa.Table, name: str, values: Any) -> pa.Table:  # noqa: ANN40
 def _clip(rows: pa.Table, part: Part) -> pa.Table:
     """Labels cut to the span of the part; one that was cut at its end is still open there."""
     first, last = (time_array(np.array([ms]))[0] for ms in (part.start_ms, part.end_ms))
-    cut = pc.greater(rows["end"], last)
+    early, cut = pc.less(rows["onset"], first), pc.greater(rows["end"], last)
     rows = _replace(rows, "ended_by", pc.if_else(cut, "end_of_data", rows["ended_by"]))
-    rows = _replace(rows, "onset", pc.max_element_wise(rows["onset"], first))
-    return _replace(rows, "end", pc.min_element_wise(rows["end"], last))
+    rows = _replace(rows, "onset", pc.if_else(early, first, rows["onset"]))
+    return _replace(rows, "end", pc.if_else(cut, last, rows["end"]))
 
 
 def _with_first_status(lone: Dataset, rows: pa.Table, part: Part) -> pa.Table:
@@ -244,9 +244,7 @@ def _with_first_status(lone: Dataset, rows: pa.Table, part: Part) -> pa.Table:
     opening = [{**r, "timestamp": moment, "reason": "start"} for m, r in latest.items() if m not in has_own]
     place = {name: i for i, name in enumerate(part.machines)}
     merged = sorted([*opening, *inside], key=lambda r: (place[r["machine_id"]], r["timestamp"]))
-    columns: dict[str, Any] = {name: [r[name] for r in merged] for name in rows.schema.names}
-    columns["machine_id"] = pa.array(columns["machine_id"], pa.string()).dictionary_encode()
-    return table_of("events", columns)
+    return pa.Table.from_pylist(merged, schema=rows.schema)
 
 
 def _ms(moment: datetime) -> int:

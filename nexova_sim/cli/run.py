@@ -12,8 +12,12 @@ from nexova_sim.cli.flags import ConfigFlag, DryRunFlag, JobsFlag, JsonFlag, Out
 if TYPE_CHECKING:
     from nexova_sim.run.experiment import StageRun
 
-OnlyFlag = Annotated[str | None, typer.Option("--only", help="Run this stage only; its inputs must be there.", metavar="STAGE")]
-FromFlag = Annotated[str | None, typer.Option("--from", help="Run this stage and those after it anew.", metavar="STAGE")]
+OnlyFlag = Annotated[
+    str | None, typer.Option("--only", help="Run this stage only; its inputs must be there.", metavar="STAGE")
+]
+FromFlag = Annotated[
+    str | None, typer.Option("--from", help="Run this stage and those after it anew.", metavar="STAGE")
+]
 
 
 def run(config: ConfigFlag, settings: SetFlag = None, out: OutFlag = None, seed: SeedFlag = None, jobs: JobsFlag = None,

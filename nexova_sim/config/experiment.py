@@ -23,7 +23,7 @@ class SimulateStage(Strict):
     """Simulate the fleet in the file ``fleet``; ``overrides`` replaces keys of it (nested, as in the file)."""
 
     fleet: str
-    overrides: dict[str, Any] = {}
+    overrides: dict[str, Any] = Field(default_factory=dict)
 
 
 class DescribeStage(Strict):

@@ -10,11 +10,11 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from html import escape
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
-import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -38,9 +38,19 @@ _STYLE = {
     "text.parse_math": False,
     "axes.formatter.use_mathtext": False,
     "axes.unicode_minus": False,
-    "timezone": "UTC",
 }
 _LONG = re.compile(r"-?\d+\.\d{3,}")
+_STEPS_S = (
+    1,
+    5,
+    15,
+    60,
+    300,
+    900,
+    1800,
+    *(3600 * h for h in (1, 2, 3, 6, 12)),
+    *(86_400 * d for d in (1, 2, 4, 7, 14)),
+)
 _DAY_MS = 86_400_000
 _CHAR_PX = 6.3
 
@@ -97,8 +107,43 @@ def fault_lanes(spans: Sequence[FaultSpan], least_ms: int) -> list[int]:
     return lanes
 
 
-def machine_figure(view: MachineView, width_px: int) -> str:
-    """SVG of one machine: faults, power and temperature on two axes, vibration, state band; ``width_px`` wide."""
+def time_ticks(start_ms: int, end_ms: int, most: int) -> list[tuple[int, str]]:
+    """At most ``most`` round UTC times in [start, end], labelled by month, day, or hour with the day at midnight."""
+    for step_s in _STEPS_S:
+        step_ms = step_s * 1000
+        first = -(-start_ms // step_ms) * step_ms
+        if (end_ms - first) // step_ms < most:
+            times = range(first, end_ms + 1, step_ms)
+            return [(ms, _day_label(ms) if ms % _DAY_MS == 0 else _clock_label(ms)) for ms in times]
+    months = _months(start_ms, end_ms)
+    stride = next((n for n in (1, 2, 3, 6, 12) if len(months) <= n * most), -(-len(months) // most))
+    return [(ms, _utc(ms).strftime("%b %Y")) for ms in months[::stride]]
+
+
+def _utc(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _day_label(ms: int) -> str:
+    return f"{_utc(ms).day} {_utc(ms):%b}"
+
+
+def _clock_label(ms: int) -> str:
+    return f"{_utc(ms):%H:%M:%S}" if ms % 60_000 else f"{_utc(ms):%H:%M}"
+
+
+def _months(start_ms: int, end_ms: int) -> list[int]:
+    first, last = _utc(start_ms), _utc(end_ms)
+    numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+    starts = (round(datetime(n // 12, n % 12 + 1, 1, tzinfo=UTC).timestamp() * 1000) for n in numbers)
+    return [ms for ms in starts if start_ms <= ms <= end_ms]
+
+
+def machine_figure(view: MachineView, width_px: int, key: str = "") -> str:
+    """SVG of one machine: faults, power and temperature on two axes, vibration, state band; ``width_px`` wide.
+
+    ``key`` (letters and digits) keeps the ids inside apart from those of other figures on the page.
+    """
     texts: list[str] = []
     span_ms = int(view.edges_ms[-1] - view.edges_ms[0])
     longest = max((len(f.name) for f in view.faults), default=0)
@@ -126,10 +171,10 @@ def machine_figure(view: MachineView, width_px: int) -> str:
         for name in ("main", "vibration"):
             if name in axes:
                 _mark(axes[name], view)
-        return _svg(figure, texts)
+        return _svg(figure, texts, key)
 
 
-def power_figure(edges_ms: np.ndarray, lines: Sequence[tuple[str, np.ndarray]], width_px: int) -> str:
+def power_figure(edges_ms: np.ndarray, lines: Sequence[tuple[str, np.ndarray]], width_px: int, key: str = "") -> str:
     """SVG of the mean power per bin, one line per (name, kW of shape (b,)), at most eight lines; ``width_px`` wide."""
     texts: list[str] = []
     with mpl.rc_context(_STYLE):
@@ -141,17 +186,18 @@ def power_figure(edges_ms: np.ndarray, lines: Sequence[tuple[str, np.ndarray]], 
         ax.set_ylim(bottom=0.0)
         ax.yaxis.set_major_locator(MaxNLocator(4))
         _name_axis(ax, "Mean power, kW", "muted")
-        return _svg(figure, texts)
+        return _svg(figure, texts, key)
 
 
 def _stack(heights: dict[str, float], width_px: int, edges_ms: np.ndarray) -> tuple[Figure, dict[str, Any]]:
     """A figure of axes above one another with one time axis, sizes in pixels."""
-    gap, top, bottom = 18.0, 16.0, 34.0
+    gap, top, bottom = 25.0, 16.0, 34.0
     left, right = 46.0, 46.0
     height = top + bottom + sum(heights.values()) + gap * (len(heights) - 1)
     figure = Figure(figsize=(width_px / 72, height / 72), dpi=72)
     FigureCanvasSVG(figure)
     figure.patch.set_visible(False)
+    ticks = time_ticks(int(edges_ms[0]), int(edges_ms[-1]), max(3, width_px // 62))
     axes = {}
     y = height - top
     for name, h in heights.items():
@@ -166,12 +212,8 @@ def _stack(heights: dict[str, float], width_px: int, edges_ms: np.ndarray) -> tu
         ax.tick_params(colors=_COLOURS["muted"], length=0, labelsize=11, pad=5)
         ax.grid(True, color=_COLOURS["line"], linewidth=0.7)
         ax.set_axisbelow(True)
-        locator = mdates.AutoDateLocator(minticks=2, maxticks=max(3, round(width_px / 105)))
-        ax.xaxis.set_major_locator(locator)
-        is_last = name == list(heights)[-1]
-        ax.tick_params(axis="x", labelbottom=is_last)
-        if is_last:
-            ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator, show_offset=False, zero_formats=["", "%Y", "%b", "%-d %b", "%H:%M", "%H:%M"], formats=["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%S"]))  # fmt: skip
+        ax.set_xticks([_days(ms) for ms, _ in ticks], [label for _, label in ticks])
+        ax.tick_params(axis="x", labelbottom=name == list(heights)[-1])
         axes[name] = ax
     return figure, axes
 
@@ -200,18 +242,18 @@ def _draw_main(ax: Any, view: MachineView) -> None:  # noqa: ANN401
     if _has(view.power):
         most = max(float(np.nanmax(view.power.high)), 0.1)
         _draw_envelope(ax, view, view.power, "power")
-        ax.set_ylim(0.0, most * 2.0)
+        ax.set_ylim(0.0, most * 2.12)
         ax.yaxis.set_major_locator(_ticks(0.0, most))
         if 0.0 < view.baseline_kw < most:
             ax.axhline(view.baseline_kw, color=_COLOURS["power"], linewidth=0.9, linestyle=(0, (4, 4)))
-        _name_axis(ax, "Power, kW", "power", y=0.53)
+        _name_axis(ax, "Power, kW", "power", y=0.5)
     else:
         ax.set_yticks([])
     if _has(view.temperature):
         low, high = float(np.nanmin(view.temperature.low)), float(np.nanmax(view.temperature.high))
         low, high = np.floor(low / 10.0) * 10.0, max(high, low + 5.0)
         _draw_envelope(other, view, view.temperature, "temp")
-        other.set_ylim(low - 1.1 * (high - low), high + 0.02 * (high - low))
+        other.set_ylim(low - 1.3 * (high - low), high + 0.02 * (high - low))
         other.yaxis.set_major_locator(_ticks(low, high))
         _name_axis(other, "Temperature, °C", "temp", right=True)
     else:
@@ -269,7 +311,7 @@ def _short(number: re.Match[str]) -> str:
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
-def _svg(figure: Figure, texts: Sequence[str]) -> str:
+def _svg(figure: Figure, texts: Sequence[str], key: str) -> str:
     """The figure as an SVG element that scales with its container; tokens replaced by escaped ``texts``."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -280,6 +322,7 @@ def _svg(figure: Figure, texts: Sequence[str]) -> str:
     svg = re.sub(r' width="[^"]*pt"| height="[^"]*pt"| xmlns(:xlink)?="[^"]*"| version="1.1"', "", svg, count=5)
     svg = re.sub(r"<style.*?</style>|font-family: [^;]*; | transform=\"rotate\(-0 [^\"]*\"", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', lambda m: _LONG.sub(_short, m[0]), svg)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\1{key}", svg)
     svg = re.sub(r"\s*\n\s*", " ", svg)
     for role, colour in _COLOURS.items():
         svg = svg.replace(colour, f"var(--{role})")

@@ -33,14 +33,14 @@ class Grid(NamedTuple):
 
 
 class Series(NamedTuple):
-    """What ``add_batch`` collects. m machines, b bins, channels in the order of ``CHANNELS``; NaN where nothing was read."""
+    """What ``add_batch`` collects: m machines, b bins, channels as in ``CHANNELS``; NaN where nothing was read."""
 
     grid: Grid
     dt_ms: float
     low: np.ndarray  # (3, m, b) float32
     high: np.ndarray  # (3, m, b) float32
     total: np.ndarray  # (3, m, b) float64, sum of the readings that are numbers
-    count: np.ndarray  # (3, m, b) int32, number of them
+    n_valid: np.ndarray  # (3, m, b) int32, number of them
     status: np.ndarray  # (3, m, b) int32, readings by status
     energy_kwh: np.ndarray  # (m, b) float64
     last_ms: np.ndarray  # (m,) int64, -1 = no reading
@@ -49,7 +49,8 @@ class Series(NamedTuple):
     def mean(self, channel: int) -> np.ndarray:
         """Mean reading per bin, shape (m, b); NaN where the bin is empty."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self.total[channel] / self.count[channel]
+            mean: np.ndarray = self.total[channel] / self.n_valid[channel]
+        return mean
 
 
 def make_grid(start_ms: int, end_ms: int, most_bins: int, dt_s: float = 0.0) -> Grid:
@@ -86,7 +87,8 @@ def codes_of(column: Any, names: Sequence[str]) -> np.ndarray:  # noqa: ANN401
         column = column.dictionary_encode()
     place = {name: i for i, name in enumerate(names)}
     table = np.array([place.get(v, -1) for v in column.dictionary.to_pylist()] + [-1], np.int64)
-    return table[np.asarray(column.indices.fill_null(len(table) - 1).cast(pa.int64()))]
+    codes: np.ndarray = table[np.asarray(column.indices.cast(pa.int64()).fill_null(len(table) - 1))]
+    return codes
 
 
 def milliseconds(column: Any) -> np.ndarray:  # noqa: ANN401
@@ -116,7 +118,7 @@ def add_batch(series: Series, batch: pa.RecordBatch, machine_ids: Sequence[str])
         np.fmax.at(series.high[number].reshape(-1), cells, np.fmax.reduceat(values, starts).astype(np.float32))
         sums = np.add.reduceat(np.where(is_number, values, 0.0), starts)
         np.add.at(series.total[number].reshape(-1), cells, sums)
-        np.add.at(series.count[number].reshape(-1), cells, np.add.reduceat(is_number.astype(np.int32), starts))
+        np.add.at(series.n_valid[number].reshape(-1), cells, np.add.reduceat(is_number.astype(np.int32), starts))
         if number == 0:
             kwh = np.where(is_number, values, 0.0) * _steps_ms(series, machine, ms) / HOUR_MS
             np.add.at(series.energy_kwh.reshape(-1), cells, np.add.reduceat(kwh, starts))

@@ -31,7 +31,7 @@ def health_class(percent: np.ndarray) -> np.ndarray:
 
 
 def states_of(series: Series, health: np.ndarray) -> np.ndarray:
-    """State code per machine and bin, shape (m, b), int8: what most readings of the bin say; ``health`` is (m, b) percent."""
+    """State code per machine and bin (m, b), int8: what most readings of the bin say; ``health`` is (m, b) percent."""
     n = series.status.sum(axis=0)
     most = np.argmax(series.status, axis=0)
     running = health_class(health)
@@ -47,11 +47,11 @@ def runs_of(states: np.ndarray) -> list[Run]:
 
 
 def coarse(states: np.ndarray, n_bins: int) -> np.ndarray:
-    """A row of codes in at most ``n_bins`` bins, each with its most frequent state; of equally frequent ones the graver."""
+    """A row of codes in at most ``n_bins`` bins: the most frequent state, of equally frequent ones the graver."""
     if len(states) <= n_bins:
         return states
     result = np.empty(n_bins, np.int8)
     for i, part in enumerate(np.array_split(states, n_bins)):
-        times = np.bincount(part, minlength=len(STATE_NAMES))
-        result[i] = max(_BY_GRAVITY, key=lambda state, times=times: int(times[state]))
+        times = np.bincount(part, minlength=len(STATE_NAMES))[list(_BY_GRAVITY)]
+        result[i] = _BY_GRAVITY[int(np.argmax(times))]
     return result

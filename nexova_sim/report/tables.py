@@ -131,13 +131,21 @@ def fault_rows(labels: pa.Table) -> list[FaultRow]:
         [bool(v) for v in labels.column("is_sensor_fault").to_pylist()],
         texts(labels, "ended_by"),
     )
-    return sorted((FaultRow(*row) for row in zip(*columns, strict=True)), key=lambda r: (r.onset_ms, r.machine_id, r.fault))
+    return sorted(
+        (FaultRow(*row) for row in zip(*columns, strict=True)), key=lambda r: (r.onset_ms, r.machine_id, r.fault)
+    )
 
 
 def stop_rows(events: pa.Table, end_ms: int) -> list[StopRow]:
     """Failures and maintenance of the events table by time; a maintenance is joined with its end."""
     stamps = milliseconds(events.column("timestamp").combine_chunks()).tolist()
-    columns = (texts(events, "machine_id"), stamps, texts(events, "event"), texts(events, "reason"), texts(events, "restored"))
+    columns = (
+        texts(events, "machine_id"),
+        stamps,
+        texts(events, "event"),
+        texts(events, "reason"),
+        texts(events, "restored"),
+    )
     rows = []
     ends: dict[str, int] = {}
     # Backwards in time: a start meets the end that follows it.
@@ -221,11 +229,12 @@ def factory_rows(fleet: FleetData, machines: Sequence[MachineRow]) -> list[Facto
     for factory_id in dict.fromkeys([*names, *where.tolist()]):
         mine = where == factory_id
         kwh = series.energy_kwh[mine].sum(axis=0)
-        power = np.where(series.count[0][mine].sum(axis=0) > 0, kwh / hours, np.nan)
+        power = np.where(series.n_valid[0][mine].sum(axis=0) > 0, kwh / hours, np.nan)
         energy = float(kwh.sum())
         peak = float(np.fmax.reduce(power)) if len(power) else float("nan")
-        rows.append(FactoryRow(factory_id, names.get(factory_id) or factory_id, zones.get(factory_id, ""), int(mine.sum()), energy,
-                               energy / total if total else float("nan"), energy / float(hours.sum()), peak, power))  # fmt: skip
+        share = energy / total if total else float("nan")
+        who = (factory_id, names.get(factory_id) or factory_id, zones.get(factory_id, ""), int(mine.sum()))
+        rows.append(FactoryRow(*who, energy, share, energy / float(hours.sum()), peak, power))
     return [row for row in rows if row.n_machines]
 
 
@@ -233,7 +242,7 @@ def quality_rows(fleet: FleetData) -> list[QualityRow]:
     """Missing data per machine, the worst first."""
     ids = texts(fleet.machines, "machine_id")
     place = {name: i for i, name in enumerate(ids)}
-    valid = fleet.series.count.sum(axis=2)
+    valid = fleet.series.n_valid.sum(axis=2)
     rows = []
     for gaps in fleet.description["gaps"]["by_machine"]:
         i, n = place.get(gaps["machine_id"], -1), max(1, gaps["rows"])
@@ -245,14 +254,23 @@ def quality_rows(fleet: FleetData) -> list[QualityRow]:
 
 
 def most_interesting(machines: Sequence[MachineRow], most: int) -> list[int]:
-    """Positions of at most ``most`` machines: failures first, then worst health, number of faults, stops, missing data."""
+    """Positions of at most ``most`` machines: failures first, then worst health, faults, stops, missing data."""
 
     def order(i: int) -> tuple[Any, ...]:
         row = machines[i]
         grave = {CRITICAL: 0, WARNING: 1}.get(row.worst, 2)
         physical = sum(not f.is_sensor for f in row.faults)
         low = row.health_low if np.isfinite(row.health_low) else 101.0
-        return (-row.n_failures, grave, -physical, -len(row.faults), -len(row.stops), row.there_frac, low, row.machine_id)
+        return (
+            -row.n_failures,
+            grave,
+            -physical,
+            -len(row.faults),
+            -len(row.stops),
+            row.there_frac,
+            low,
+            row.machine_id,
+        )
 
     return sorted(range(len(machines)), key=order)[:most]
 
@@ -277,6 +295,11 @@ def needs_attention(machines: Sequence[MachineRow], end_ms: int) -> list[tuple[M
         elif row.worst in {CRITICAL, WARNING} and row.health_end != row.health_low:
             why.append(f"health was down to {row.health_low:.0f} %")
         why += [f"{stop.what[0].lower()}{stop.what[1:]}" for stop in row.stops if stop.is_failure]
+        if row.worst in {CRITICAL, WARNING}:
+            why += [
+                f"{name} before"
+                for name in dict.fromkeys(f.fault for f in row.faults if not f.is_sensor and f.end_ms < end_ms)
+            ]
         why += [f"{f.fault} until the end" for f in row.faults if f.end_ms >= end_ms]
         if row.status == "MAINTENANCE":
             why.append("in maintenance")

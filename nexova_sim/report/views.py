@@ -25,7 +25,7 @@ def merge_edges(series: Series, factor: int) -> np.ndarray:
 def envelope(series: Series, channel: int, machine: int, factor: int) -> Envelope:
     """Lowest, highest and mean reading of a machine in bins ``factor`` times as wide."""
     starts = _starts(series.grid.n_bins, factor)
-    count = np.add.reduceat(series.count[channel, machine], starts)
+    count = np.add.reduceat(series.n_valid[channel, machine], starts)
     total = np.add.reduceat(series.total[channel, machine], starts)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = total / count

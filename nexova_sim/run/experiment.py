@@ -1,6 +1,6 @@
 """``nexova run``: an experiment stage by stage. What is there and whole is not made again; the rest resumes.
 
-results/run/<name>/stages/<stage>/<id>/ holds what a stage left, with ``manifest.json`` (hash of every file) written last;
+results/run/<name>/stages/<stage>/<id>/ is what a stage left, with ``manifest.json`` (hash of every file) written last;
 results/run/<name>/<run id>/ is the run: its configuration, metrics, report, and one provenance file per invocation.
 """
 
@@ -56,10 +56,6 @@ class Selection(NamedTuple):
 
     only: str | None = None
     first: str | None = None
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Watch callback that shows nothing."""
 
 
 def default_root(resolved: ResolvedExperiment, results: Path = Path("results")) -> Path:
@@ -151,12 +147,14 @@ def plan_experiment(resolved: ResolvedExperiment, out: Path | None = None,
     plan = []
     for name in names:
         why = "asked for by --from" if name in anew else find_damage(nodes[name].folder, nodes[name].id)
-        plan.append(StageRun(name, nodes[name].id, nodes[name].folder, "to run" if why else "cached", why or "", 0.0, {}))
+        plan.append(
+            StageRun(name, nodes[name].id, nodes[name].folder, "to run" if why else "cached", why or "", 0.0, {})
+        )
     return tuple(plan)
 
 
 def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, selection: Selection = Selection(),  # noqa: B008
-                   jobs: int | None = None, watch: Watch = silent) -> ExperimentResult:  # fmt: skip
+                   jobs: int | None = None, watch: Watch | None = None) -> ExperimentResult:  # fmt: skip
     """Run an experiment into ``out`` (default results/run/<name>); only what is not there or damaged is made.
 
     Raises ConfigError for an unknown stage, DataError when an input is missing or the disk refuses. An interrupted run
@@ -195,20 +193,22 @@ def _need_inputs(nodes: Mapping[str, _Node], node: _Node) -> None:
         if other.stage.gives in node.stage.needs:
             why = find_damage(other.folder, other.id)
             if why:
-                raise DataError(f"--only {node.name}: needs {other.folder} of stage {name}, which is {why}; run without --only")
+                raise DataError(
+                    f"--only {node.name}: needs {other.folder} of stage {name}, which is {why}; run without --only"
+                )
 
 
-def _run_stage(node: _Node, resolved: ResolvedExperiment, jobs: int | None, watch: Watch) -> None:
+def _run_stage(node: _Node, resolved: ResolvedExperiment, jobs: int | None, watch: Watch | None) -> None:
     """Make the output of a stage in a staging folder that replaces ``node.folder`` when it is whole."""
     if node.folder.is_dir() and not (node.folder / MANIFEST_NAME).is_file():
         # Content-addressed and ours, but without its manifest: nothing in it can be trusted.
         shutil.rmtree(node.folder)
     plan = {"stage": node.name, "id": node.id}
-    watch(node.name, 0, 1)
     with staged(node.folder, plan, overwrite=True) as stage:
 
         def progress(done: int, total: int) -> None:
-            watch(node.name, done, total)
+            if watch:
+                watch(node.name, done, total)
 
         metrics = node.stage.run(Work(stage.folder, resolved, node.inputs, node.ids, jobs, progress))
         _write_json(stage.folder / "metrics.json", metrics)
@@ -233,7 +233,9 @@ def _brief(stage: StageRun) -> dict[str, Any]:
 
 
 def _write_json(path: Path, value: Any) -> None:  # noqa: ANN401
-    write_durably(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    write_durably(
+        path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    )
 
 
 def _write_yaml(path: Path, value: Any) -> None:  # noqa: ANN401

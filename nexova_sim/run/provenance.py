@@ -27,7 +27,9 @@ def git_state() -> dict[str, Any] | None:
 
 
 def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", os.fspath(folder), *words], capture_output=True, text=True, timeout=10, check=True)
+    done = subprocess.run(
+        ["git", "-C", os.fspath(folder), *words], capture_output=True, text=True, timeout=10, check=True
+    )
     return done.stdout
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,21 +16,8 @@ from nexova_sim.report.series import COLUMNS, Grid, Series, add_batch, add_healt
 from nexova_sim.report.tables import FleetData
 from nexova_sim.schema.manifest import Manifest
 
-if TYPE_CHECKING:
-    from nexova_sim.run.stages import Progress, Work
-
+Progress = Callable[[int, int], None]
 _FALLBACK_S = 60.0
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401
-    """JSON-safe copy of a description: NaN and infinity become None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return value
 
 
 def collect(folder: Path, description: Path, section: ReportStage, progress: Progress) -> FleetData:
@@ -82,20 +67,23 @@ def _health(dataset: Dataset, grid: Grid, ids: list[str]) -> np.ndarray:
     return percent
 
 
-def making_of(work: Work, manifest: Manifest) -> Making:
-    """How the dataset was made and how to make it again, for the last part of the report."""
-    source = work.inputs["dataset"] / "config.resolved.yaml"
+def making_of(dataset: Path, ident: str, is_simulated: bool, manifest: Manifest) -> Making:
+    """How the dataset of id ``ident`` was made and how to make it again, for the last part of the report."""
+    source = dataset / "config.resolved.yaml"
     text = source.read_text(encoding="utf-8") if source.is_file() else ""
-    is_simulated = work.resolved.experiment.simulate is not None
-    place = f"../stages/simulate/{work.ids['dataset']}/dataset" if is_simulated else "DATASET"
-    commands = ["nexova run --config config.resolved.yaml", f"nexova data verify {place}", f"nexova data describe {place}"]
+    place = f"../stages/simulate/{ident}/dataset" if is_simulated else "DATASET"
+    commands = (
+        "nexova run --config config.resolved.yaml",
+        f"nexova data verify {place}",
+        f"nexova data describe {place}",
+    )
     facts = [
         ("Dataset", manifest.name),
         ("Source", manifest.source),
         ("Seed", "none" if manifest.seed is None else str(manifest.seed)),
-        ("Dataset id", work.ids["dataset"]),
+        ("Dataset id", ident),
         ("Configuration hash", manifest.config_hash),
         ("Code hash", manifest.code_hash),
         *((f"Version of {name}", version) for name, version in sorted(manifest.packages.items())),
     ]
-    return Making(tuple(facts), tuple(commands), text)
+    return Making(tuple(facts), commands, text)

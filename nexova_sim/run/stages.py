@@ -7,6 +7,7 @@ folder. Its identity is its part of the configuration, the code it runs through 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +23,7 @@ Metrics = Mapping[str, Any]
 
 
 class Work(NamedTuple):
-    """What a stage gets: an empty or half-filled folder to write to, the experiment, and its inputs by artifact name."""
+    """What a stage gets: a folder to write to (half-filled when resumed), the experiment, its inputs by artifact."""
 
     folder: Path
     resolved: ResolvedExperiment
@@ -35,7 +36,7 @@ class Work(NamedTuple):
 class Stage(NamedTuple):
     """A row of the registry. ``rooms`` and ``files`` (below the package) are the code that shapes what it leaves.
 
-    ``config`` picks what of the experiment matters to it (JSON-like); ``exports`` are copied into the folder of the run.
+    ``config`` picks what of the experiment matters to it (JSON-like); ``exports`` are copied into the run's folder.
     """
 
     needs: tuple[str, ...]
@@ -76,16 +77,31 @@ def _describe_config(resolved: ResolvedExperiment) -> Any:  # noqa: ANN401
     return resolved.experiment.describe.model_dump(mode="json") if resolved.experiment.describe else None
 
 
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """JSON-safe copy of a description: NaN and infinity become None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value
+
+
 def _describe(work: Work) -> Metrics:
     from nexova_sim.dataset.describe import describe
     from nexova_sim.dataset.read import open_dataset
-    from nexova_sim.run.report_data import plain
 
-    found = plain(describe(open_dataset(work.inputs["dataset"])))
+    found = _plain(describe(open_dataset(work.inputs["dataset"])))
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_durably(work.folder / "description.json", text.encode("utf-8"))
     nan = {c["name"]: c["nan"] for c in found["channels"]}
-    return {"bytes": found["bytes"], "gaps": found["gaps"]["n_gaps"], "missing_rows": found["gaps"]["missing_rows"], "nan": nan}
+    return {
+        "bytes": found["bytes"],
+        "gaps": found["gaps"]["n_gaps"],
+        "missing_rows": found["gaps"]["missing_rows"],
+        "nan": nan,
+    }
 
 
 def _report_config(resolved: ResolvedExperiment) -> Any:  # noqa: ANN401
@@ -102,7 +118,9 @@ def _report(work: Work) -> Metrics:
     experiment = work.resolved.experiment
     section = experiment.report or ReportStage()
     fleet = collect(work.inputs["dataset"], work.inputs["description.json"], section, work.progress)
-    page = render(experiment.title or experiment.name, fleet, making_of(work, fleet.manifest), section.max_figures)
+    is_simulated = experiment.simulate is not None
+    making = making_of(work.inputs["dataset"], work.ids["dataset"], is_simulated, fleet.manifest)
+    page = render(experiment.title or experiment.name, fleet, making, section.max_figures)
     data = page.html.encode("utf-8")
     write_durably(work.folder / "report.html", data)
     return {"bytes": len(data), "figures": page.n_figures, "states": page.states}

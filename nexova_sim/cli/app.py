@@ -24,6 +24,7 @@ app = typer.Typer(
     name="nexova",
     help="The offline laboratory for industrial machine fleets.",
     pretty_exceptions_enable=False,
+    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -57,15 +58,31 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command line ``arguments`` and return the exit code."""
     echo.configure("--json" in arguments, False)
     try:
-        status = app(args=list(arguments), standalone_mode=False, prog_name="nexova")
+        # Not app(): its main() would swallow Ctrl-C and a closed pipe before they can be told in our words.
+        command = typer.main.get_command(app)
+        with command.make_context("nexova", list(arguments)) as context:
+            status = command.invoke(context)
         sys.stdout.flush()
     except BaseException as error:  # the one place where everything ends
-        # typer carries its own copy of click in some versions, so its exceptions are known by what they can do.
+        if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
+            return report_failure(error.__context__)  # typer's own answer to a closed pipe is exit 1
+        return _end(error)
+    return int(status or EXIT_OK)
+
+
+def _end(error: BaseException) -> int:
+    # typer carries its own copy of click in some versions, so its exceptions are known by what they can do.
+    name = type(error).__name__
+    try:
+        if name == "Exit":
+            sys.stdout.flush()
+            return int(getattr(error, "exit_code", EXIT_OK))
         explain = getattr(error, "format_message", None)
         if explain is not None:
             return report_failure(_usage(error, explain()))
-        return report_failure(KeyboardInterrupt() if type(error).__name__ == "Abort" else error)
-    return int(status or EXIT_OK)
+    except OSError as closed:
+        return report_failure(closed)
+    return report_failure(KeyboardInterrupt() if name == "Abort" else error)
 
 
 def _verbs(context: Any) -> list[str]:  # noqa: ANN401 - typer's and click's contexts

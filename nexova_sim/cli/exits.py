@@ -17,6 +17,7 @@ def report_failure(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         # The reader went away (`| head`): nothing is wrong.
         echo.silence(sys.stdout)
+        echo.silence(sys.stderr)
         return EXIT_OK
     if isinstance(error, KeyboardInterrupt):
         echo.failure("INTERRUPTED", "interrupted; run the same command again to resume", {})

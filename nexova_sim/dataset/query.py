@@ -52,7 +52,12 @@ def _view(dataset: Dataset, table: str) -> tuple[str, list[str]]:
     paths = [str((dataset.folder / e.path).resolve()) for e in entries]
     # Columns are named: DuckDB would make more of them from any folder above the dataset that is called key=value.
     parts = [part.split("=", 1)[0] for part in PurePosixPath(entries[0].path).parts[:-1] if "=" in part]
-    columns = ", ".join(map(_name, dict.fromkeys([*schema.names, *parts])))
+    # A sensor that reports nothing is NaN in the files and NULL here, as one NaN would swallow every mean and maximum.
+    floats = {item.name for item in schema if pa.types.is_floating(item.type)}
+    columns = ", ".join(
+        f"if(isnan({_name(c)}), NULL, {_name(c)}) AS {_name(c)}" if c in floats and table == "readings" else _name(c)
+        for c in dict.fromkeys([*schema.names, *parts])
+    )
     files = f"[{', '.join(map(_text, paths))}]"
     source = f"read_parquet({files}, hive_partitioning = true, hive_types_autocast = false)"
     return f"CREATE VIEW {table} AS SELECT {columns} FROM {source}", paths

@@ -34,7 +34,8 @@ def climate_wave(climate: Climate, latitude_deg: float) -> Wave:
 
     Zonal means at sea level: 27 degC at the equator falling with the square of the latitude to -19 at the poles, annual
     amplitude 0.32 K per degree beyond the tropics (fits of the zonal means in Hartmann, Global Physical Climatology,
-    2016, ch. 2, to about 3 K). A building adds ``indoor_offset_k`` and lets ``1 - indoor_damping_frac`` of the swings in.
+    2016, ch. 2, to about 3 K). A building adds ``indoor_offset_k`` and lets
+    ``1 - indoor_damping_frac`` of the swings in.
     """
     lat = abs(latitude_deg)
     mean = climate.mean_c if climate.mean_c is not None else 27.0 - 46.0 * (lat / 90.0) ** 2

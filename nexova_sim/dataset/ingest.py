@@ -108,6 +108,9 @@ def _batches(files: Sequence[Foreign], mapping: IngestMap, layout: Layout, codes
         tallies.append(Tally(n_rows, n_kept, n_blank, n_late))
         done += file.n_bytes
         progress(done, total)
+    if not any(t.n_kept for t in tallies):
+        names = ", ".join(str(f.path) for f in files[:3])
+        raise DataError(f"{names}: no row can be kept ({summary(rejects.counts())}); check the mapping file")
 
 
 def count_late(code: np.ndarray, ts: np.ndarray, latest: np.ndarray) -> int:
@@ -179,7 +182,7 @@ def _check_fit(intake: Intake, max_reject_frac: float) -> None:
         if n_bad > max_reject_frac * tally.n_rows:
             raise DataError(
                 f"{file.path}: {n_bad:,} of {tally.n_rows:,} rows are rejected ({summary(counts)}), more than "
-                f"--max-reject-frac {max_reject_frac:g} allows; check the mapping file with --dry-run, or allow more",
+                f"--max-reject-frac {max_reject_frac:g} allows; look with --dry-run --max-reject-frac 1, or allow more",
                 rejected=counts,
                 rows=tally.n_rows,
             )

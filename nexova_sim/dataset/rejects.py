@@ -50,7 +50,8 @@ class Rejects:
             self.chunks.append(RejectRows(file, line, offset, reason))
             if sum(len(c.line) for c in self.chunks) > MAX_REJECTS:
                 raise DataError(
-                    f"more than {MAX_REJECTS:,} rows are rejected; check the mapping file, or ingest fewer files"
+                    f"more than {MAX_REJECTS:,} rows are rejected ({summary(self.counts())}); "
+                    "check the mapping file, or ingest fewer files"
                 )
 
     def counts(self, file: int | None = None) -> dict[str, int]:

@@ -80,7 +80,7 @@ def write_spill(path: Path, batches: Iterable[dict[str, np.ndarray]]) -> Spill:
             with suppress(pa.ArrowException):
                 writer.close()
     if not bounds:
-        raise DataError("no row of the files can be kept; check the mapping file with --dry-run")
+        raise DataError("no row of the files can be kept; check the mapping file")
     return Spill(path, bounds, counts)
 
 

@@ -147,7 +147,7 @@ def test_bad_machine_and_status(tmp_path):
         (b"\x1f\x8b\x08\x00abc", "gzip"),
         (b"PK\x03\x04abcd", "Excel"),
         (b"PAR1garbagePAR1", "not readable Parquet"),
-        (b"t,kw,c\nx,1,2\ny,1,2\n", "no row"),
+        (b"t,kw,c\nx,1,2\ny,1,2\n", "no row can be kept (timestamp: unreadable: 2)"),
         (b"t,kw,c\n" + b"x,1,2\n" * 7 + GOOD.encode(), "7 of 31 rows"),
         (b"x," * 5000 + b"\n1\n", "5001 columns"),
         (b"x" * 1_200_000, "line 1 is longer"),

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 GREEN, AMBER, RED, GREY = "#10b981", "#f59e0b", "#ef4444", "#6b7280"
 INK, FAINT = "#1f2937", "#e5e7eb"
@@ -54,6 +53,8 @@ COLUMNS = (
     "rul_h",
     "rul_seed_formula_h",
 )
+# Fixed places instead of a layout engine, which would take as long as the drawing.
+_PLACE = {"left": 0.095, "right": 0.93, "top": 0.905, "bottom": 0.065, "hspace": 0.36}
 _MANY_ROWS = 600
 _TAIL = 1.25  # how much of the standstill after a failure is shown, relative to the life before it
 
@@ -117,16 +118,20 @@ def _draw_health(axis: Axes, time_h: np.ndarray, health: np.ndarray) -> None:
 
 
 def _draw_life(axis: Axes, time_h: np.ndarray, rul_h: np.ndarray, formula_h: np.ndarray) -> None:
-    """Remaining life on a logarithmic axis; from the failure on there is none to draw."""
+    """Remaining life, on a logarithmic axis when it spans more than a decade and a half; ends at the failure."""
     for values, color, width, dashes, label in (
         (formula_h, GREY, 1.2, "--", "seed formula"),
         (rul_h, TEAL, 1.6, "-", "by running on to failure"),
     ):
         axis.plot(time_h, np.where(values > 0.0, values, np.nan), color=color, lw=width, ls=dashes, label=label)
-    axis.set_yscale("log")
+    positive = np.concatenate([rul_h[rul_h > 0.0], formula_h[formula_h > 0.0]])
+    if len(positive) and positive.max() > 30.0 * positive.min():
+        axis.set_yscale("log")
+        axis.set_ylim(max(0.1, 0.5 * float(positive.min())), 2.0 * float(positive.max()))
+        axis.minorticks_off()
+    else:
+        axis.set_ylim(bottom=0.0)
     axis.yaxis.set_major_formatter("{x:,g}")
-    positive = np.concatenate([rul_h[rul_h > 0.0], formula_h[formula_h > 0.0], [1.0]])
-    axis.set_ylim(max(0.1, 0.5 * float(positive.min())), 2.0 * float(positive.max()))
 
 
 def _legend(axis: Axes) -> None:
@@ -153,10 +158,10 @@ def _draw(axes: Sequence[Axes], shown: Mapping[str, np.ndarray], picture: Pictur
     for n, (axis, (title, unit)) in enumerate(zip(axes, heads, strict=True)):
         axis.set_title(title)
         axis.set_ylabel(unit)
+        axis.yaxis.set_label_coords(-0.072, 0.5)
         _mark_failure(axis, picture, right, n == 0)
     for n in (2, 4):
         _legend(axes[n])
-    axes[0].figure.align_ylabels(axes)
     axes[4].set_xlabel("hours since the start")
     axes[4].set_xlim(float(time_h[0]), right)
 
@@ -170,16 +175,14 @@ def trajectory_figure(columns: Mapping[str, np.ndarray], picture: Picture) -> Fi
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         shown, is_cut = _shown(columns, picture.end_h)
-        figure = Figure(
-            figsize=(9.0, 9.6), dpi=110, layout=ConstrainedLayoutEngine(h_pad=0.07, rect=(0.0, 0.02, 1.0, 0.905))
-        )
+        figure = Figure(figsize=(9.0, 9.6), dpi=110)
         figure.text(0.015, 0.975, picture.title, fontsize=13, fontweight="bold", color=INK, va="center")
         figure.text(0.015, 0.949, picture.subtitle, fontsize=9, color=GREY, va="center")
         if is_cut:
             last_h = columns["time_h"][-1]
             note = f"The machine stands still from its failure on; rows up to {last_h:,.0f} h are in the table."
             figure.text(0.015, 0.012, note, fontsize=8, color=GREY, va="center")
-        _draw(list(figure.subplots(5, 1, sharex=True)), shown, picture)
+        _draw(list(figure.subplots(5, 1, sharex=True, gridspec_kw=_PLACE)), shown, picture)
         return figure
 
 

@@ -202,17 +202,18 @@ def _run_on(
 
 
 def _run_to_the_end(block: Block, line: Timeline, state: State, events: _Events, has_random: bool) -> None:
-    """Find the events that the trajectory did not reach: the machine's own on its grid, the others in longer slots."""
-    at, state = _run_on(block, line, line.n_slots, state, events, [MACHINE_LANE])
-    others = list(range(1, N_LANES if has_random else N_LANES - 1))
-    has_noise = (MachineParams(*block.params).wear_noise_per_sqrt_h > 0.0).any()
-    if has_noise:  # its random numbers belong to the slots, so these stay as they are
-        _run_on(block, line, at, state, events, others)
-        return
+    """Find the events that the trajectory did not reach: the machine's own on its grid, the others in longer slots.
+
+    Wear noise draws a number per slot, so a lane that has it stays on the grid too.
+    """
+    noise = MachineParams(*block.params).wear_noise_per_sqrt_h
+    on_grid = [MACHINE_LANE, *(lane for lane in range(1, N_LANES) if noise[lane] > 0.0)]
+    at, state = _run_on(block, line, line.n_slots, state, events, on_grid)
     coarse, factor = coarsened(line)
     for stretch in stretches(line, at, -at % factor):
         state, out = _advance(block, clock_of(line, 1, _NO_SAMPLE), stretch, state)
         events.note(out)
+    others = list(range(1, N_LANES if has_random else N_LANES - 1))
     _run_on(block, coarse, -(-at // factor), state, events, others)
 
 

@@ -58,7 +58,7 @@ def gather(plan) -> Machines:
     kinds = [plan.resolved.kinds[m.kind] for m in plan.machines]
     channels = ("power_kw", "temperature_c", "vibration_mm_s", "runtime_h")
     return Machines(
-        {f: join([getattr(b.block.params, f) for b in blocks]) for f in r.MachineParams._fields},
+        dict(zip(r.MachineParams._fields, join([b.block.params for b in blocks]), strict=True)),
         {f: join([getattr(b.duty, f) for b in blocks]) for f in blocks[0].duty._fields},
         join([b.block.keys for b in blocks]),
         pairs,

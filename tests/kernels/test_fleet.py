@@ -333,7 +333,7 @@ def test_a_stopped_machine_does_not_age_and_cools(stopped):
 
 
 def test_power_while_stopped_is_standby_and_in_maintenance_zero(stopped):
-    standby = stopped.block.block.params.standby_kw[0]
+    standby = r.MachineParams(*stopped.block.block.params).standby_kw[0]
     assert standby == pytest.approx(0.02 * 15.0)
     np.testing.assert_allclose(stopped.readings("power_kw")[0, 600:900], np.float32(round(standby, 2)), **EXACT)
     np.testing.assert_allclose(stopped.readings("power_kw")[1, 720:840], 0.0, **EXACT)

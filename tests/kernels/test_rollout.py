@@ -38,7 +38,7 @@ CLIMATE = 20.0 + 8.0 * np.sin(np.arange(8766) / 8766 * 2 * np.pi) + 3.0 * np.sin
 
 @pytest.fixture(scope="module")
 def params() -> MachineParams:
-    return plan_block(plan_fleet(small_fleet()), 0).block.params
+    return MachineParams(*plan_block(plan_fleet(small_fleet()), 0).block.params)
 
 
 def branch(**edits: float) -> np.ndarray:
@@ -59,7 +59,7 @@ def life(
 ) -> np.ndarray:
     out = np.empty((1, 3))
     loads, climate = np.tile(week, (LANES, 1)), np.tile(CLIMATE, (LANES, 1))
-    run_to_failure(params, row[None, :], loads, climate, np.array([start], np.int64), hours, out)
+    run_to_failure(np.stack(params), row[None, :], loads, climate, np.array([start], np.int64), hours, out)
     return out[0]
 
 

@@ -15,7 +15,7 @@ from tolerances import REORDER
 
 from nexova_sim.kernels import rows as r
 from nexova_sim.kernels.random import BUILD, LIFE
-from nexova_sim.simulate.blocks import first_state, make_inputs, noise_of, run_period
+from nexova_sim.simulate.blocks import first_state, make_inputs, noise_of, run_period, site_inputs
 from nexova_sim.simulate.machines import (
     draw,
     duty_params,
@@ -154,7 +154,7 @@ def test_state_before_the_first_slot():
     block = plan_block(plan, 0)
     state = first_state(plan, block)
     np.testing.assert_allclose(state.real[r.S_TEMP], ambient_of(plan, 0, plan.periods[0])[0], **REORDER)
-    bare = start_state(block.machines, block.block.params, block.duty, 3)
+    bare = start_state(block.machines, r.MachineParams(*block.block.params), block.duty, 3)
     assert (bare.real[r.S_TEMP] == 25.0).all() and bare.cleared.tolist() == [-1, -1, -1]
     assert (state.flag[r.I_STATUS] == r.STATUS_UNKNOWN).all()
     for j, machine in enumerate(block.machines):
@@ -181,7 +181,8 @@ def test_inputs_of_a_period():
     plan = plan_fleet(small_fleet({"machines": MIXED, "days": 2, "output": {"partition": "day"}}))
     block = plan_block(plan, 0)
     state = first_state(plan, block)
-    inputs, variation = make_inputs(plan, block, plan.periods[0], state.real[r.S_VARIATION])
+    site = site_inputs(plan, block, plan.periods[0])
+    inputs, variation = make_inputs(plan, block, plan.periods[0], state.real[r.S_VARIATION], site)
     assert inputs.load.shape == inputs.plan.shape == inputs.ambient_c.shape == (288, r.LANES)
     assert (inputs.ambient_c == inputs.ambient_c[:, :1]).all()
     _, after = run_period(plan, block, plan.periods[0], state, wants_rows=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from html import escape
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from nexova_sim.report.layout import DAY_MS, FaultGroup, FaultSpan, fault_groups, merged, time_ticks
 from nexova_sim.report.states import MAINTENANCE, NO_DATA, STATE_KEYS, Run
 
 _ROLES = (
@@ -40,18 +40,6 @@ _STYLE = {
     "axes.unicode_minus": False,
 }
 _LONG = re.compile(r"-?\d+\.\d{3,}")
-_STEPS_S = (
-    1,
-    5,
-    15,
-    60,
-    300,
-    900,
-    1800,
-    *(3600 * h for h in (1, 2, 3, 6, 12)),
-    *(86_400 * d for d in (1, 2, 4, 7, 14)),
-)
-_DAY_MS = 86_400_000
 _CHAR_PX = 6.3
 
 
@@ -61,15 +49,6 @@ class Envelope(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     mean: np.ndarray
-
-
-class FaultSpan(NamedTuple):
-    """A fault to mark, in milliseconds since 1970."""
-
-    onset_ms: int
-    end_ms: int
-    name: str
-    is_sensor: bool
 
 
 class MachineView(NamedTuple):
@@ -86,57 +65,11 @@ class MachineView(NamedTuple):
 
 
 def _days(ms: Any) -> Any:  # noqa: ANN401
-    return np.asarray(ms, np.float64) / _DAY_MS
+    return np.asarray(ms, np.float64) / DAY_MS
 
 
 def _has(envelope: Envelope) -> bool:
     return bool(np.isfinite(envelope.mean).any())
-
-
-def fault_lanes(spans: Sequence[FaultSpan], least_ms: int) -> list[int]:
-    """Lane of every span, so that neither bars nor names (at least ``least_ms`` wide) of one lane overlap."""
-    ends: list[int] = []
-    lanes = [0] * len(spans)
-    for i in sorted(range(len(spans)), key=lambda k: (spans[k].onset_ms, k)):
-        span = spans[i]
-        lane = next((n for n, end in enumerate(ends) if end <= span.onset_ms), len(ends))
-        if lane == len(ends):
-            ends.append(0)
-        ends[lane] = max(span.end_ms, span.onset_ms + least_ms)
-        lanes[i] = lane
-    return lanes
-
-
-def time_ticks(start_ms: int, end_ms: int, most: int) -> list[tuple[int, str]]:
-    """At most ``most`` round UTC times in [start, end], labelled by month, day, or hour with the day at midnight."""
-    for step_s in _STEPS_S:
-        step_ms = step_s * 1000
-        first = -(-start_ms // step_ms) * step_ms
-        if (end_ms - first) // step_ms < most:
-            times = range(first, end_ms + 1, step_ms)
-            return [(ms, _day_label(ms) if ms % _DAY_MS == 0 else _clock_label(ms)) for ms in times]
-    months = _months(start_ms, end_ms)
-    stride = next((n for n in (1, 2, 3, 6, 12) if len(months) <= n * most), -(-len(months) // most))
-    return [(ms, _utc(ms).strftime("%b %Y")) for ms in months[::stride]]
-
-
-def _utc(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def _day_label(ms: int) -> str:
-    return f"{_utc(ms).day} {_utc(ms):%b}"
-
-
-def _clock_label(ms: int) -> str:
-    return f"{_utc(ms):%H:%M:%S}" if ms % 60_000 else f"{_utc(ms):%H:%M}"
-
-
-def _months(start_ms: int, end_ms: int) -> list[int]:
-    first, last = _utc(start_ms), _utc(end_ms)
-    numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
-    starts = (round(datetime(n // 12, n % 12 + 1, 1, tzinfo=UTC).timestamp() * 1000) for n in numbers)
-    return [ms for ms in starts if start_ms <= ms <= end_ms]
 
 
 def machine_figure(view: MachineView, width_px: int, key: str = "") -> str:
@@ -147,10 +80,10 @@ def machine_figure(view: MachineView, width_px: int, key: str = "") -> str:
     texts: list[str] = []
     span_ms = int(view.edges_ms[-1] - view.edges_ms[0])
     longest = max((len(f.name) for f in view.faults), default=0)
-    lanes = fault_lanes(view.faults, round((longest * _CHAR_PX + 14) / (width_px - 110) * span_ms))
+    groups = fault_groups(view.faults, round(((longest + 4) * _CHAR_PX) / (width_px - 92) * span_ms))
     heights = {
-        "faults": 17.0 * (max(lanes) + 1) if view.faults else 0.0,
-        "main": 190.0 if _has(view.power) or _has(view.temperature) else 0.0,
+        "faults": 17.0 * (1 + max((g.lane for g in groups), default=-1)),
+        "main": 95.0 * (_has(view.power) + _has(view.temperature)),
         "vibration": 78.0 if _has(view.vibration) else 0.0,
         "state": 13.0,
     }
@@ -158,7 +91,7 @@ def machine_figure(view: MachineView, width_px: int, key: str = "") -> str:
     with mpl.rc_context(_STYLE):
         figure, axes = _stack(heights, width_px, view.edges_ms)
         if "faults" in axes:
-            _draw_faults(axes["faults"], view, lanes, texts)
+            _draw_faults(axes["faults"], view, groups, texts)
         if "main" in axes:
             _draw_main(axes["main"], view)
         if "vibration" in axes:
@@ -182,7 +115,10 @@ def power_figure(edges_ms: np.ndarray, lines: Sequence[tuple[str, np.ndarray]], 
         ax = axes["power"]
         x = _days((edges_ms[:-1] + edges_ms[1:]) / 2)
         for number, (_name, kw) in enumerate(lines[:8]):
-            ax.plot(x, kw, color=_COLOURS[f"series{number}"], linewidth=1.6, solid_joinstyle="round")
+            colour = _COLOURS[f"series{number}"]
+            ax.plot(x, kw, color=colour, linewidth=1.6, solid_joinstyle="round")
+            alone = _alone(kw)
+            ax.plot(x[alone], kw[alone], ".", color=colour, markersize=5.0, markeredgewidth=0.0)
         ax.set_ylim(bottom=0.0)
         ax.yaxis.set_major_locator(MaxNLocator(4))
         _name_axis(ax, "Mean power, kW", "muted")
@@ -225,10 +161,21 @@ def _name_axis(ax: Any, text: str, role: str, right: bool = False, y: float = 1.
                 color=_COLOURS[f"{role}"], fontsize=11, annotation_clip=False)  # fmt: skip
 
 
+def _alone(values: np.ndarray) -> np.ndarray:
+    """Mask of the bins between two gaps: they have no neighbour to draw a line or a band to."""
+    known = np.isfinite(values)
+    mask: np.ndarray = known & ~np.r_[False, known[:-1]] & ~np.r_[known[1:], False]
+    return mask
+
+
 def _draw_envelope(ax: Any, view: MachineView, envelope: Envelope, role: str) -> None:  # noqa: ANN401
     x = _days((view.edges_ms[:-1] + view.edges_ms[1:]) / 2)
     ax.fill_between(x, envelope.low, envelope.high, color=_COLOURS[role], alpha=0.22, linewidth=0.0)
     ax.plot(x, envelope.mean, color=_COLOURS[role], linewidth=1.2, solid_joinstyle="round")
+    alone = _alone(envelope.mean)
+    if alone.any():
+        ax.vlines(x[alone], envelope.low[alone], envelope.high[alone], color=_COLOURS[role], alpha=0.4, linewidth=1.2)
+        ax.plot(x[alone], envelope.mean[alone], ".", color=_COLOURS[role], markersize=4.0, markeredgewidth=0.0)
 
 
 def _draw_main(ax: Any, view: MachineView) -> None:  # noqa: ANN401
@@ -242,18 +189,18 @@ def _draw_main(ax: Any, view: MachineView) -> None:  # noqa: ANN401
     if _has(view.power):
         most = max(float(np.nanmax(view.power.high)), 0.1)
         _draw_envelope(ax, view, view.power, "power")
-        ax.set_ylim(0.0, most * 2.12)
+        ax.set_ylim(0.0, most * (2.12 if _has(view.temperature) else 1.05))
         ax.yaxis.set_major_locator(_ticks(0.0, most))
         if 0.0 < view.baseline_kw < most:
             ax.axhline(view.baseline_kw, color=_COLOURS["power"], linewidth=0.9, linestyle=(0, (4, 4)))
-        _name_axis(ax, "Power, kW", "power", y=0.5)
+        _name_axis(ax, "Power, kW", "power", y=0.5 if _has(view.temperature) else 1.0)
     else:
         ax.set_yticks([])
     if _has(view.temperature):
         low, high = float(np.nanmin(view.temperature.low)), float(np.nanmax(view.temperature.high))
         low, high = np.floor(low / 10.0) * 10.0, max(high, low + 5.0)
         _draw_envelope(other, view, view.temperature, "temp")
-        other.set_ylim(low - 1.3 * (high - low), high + 0.02 * (high - low))
+        other.set_ylim(low - (1.3 if _has(view.power) else 0.0) * (high - low), high + 0.02 * (high - low))
         other.yaxis.set_major_locator(_ticks(low, high))
         _name_axis(other, "Temperature, °C", "temp", right=True)
     else:
@@ -266,21 +213,30 @@ def _ticks(low: float, high: float) -> FixedLocator:
     return FixedLocator([float(v) for v in values if low - 1e-9 <= v <= high + 1e-9])
 
 
-def _draw_faults(ax: Any, view: MachineView, lanes: Sequence[int], texts: list[str]) -> None:  # noqa: ANN401
-    ax.set_ylim(max(lanes) + 1, 0)
+def _draw_faults(ax: Any, view: MachineView, groups: Sequence[FaultGroup], texts: list[str]) -> None:  # noqa: ANN401
+    ax.set_ylim(max(g.lane for g in groups) + 1, 0)
     ax.set_yticks([])
     ax.grid(False)
     ax.spines["bottom"].set_visible(False)
-    first, last = view.edges_ms[0], view.edges_ms[-1]
-    for fault, lane in zip(view.faults, lanes, strict=True):
-        role = "sensor" if fault.is_sensor else "fault"
-        onset, end = max(fault.onset_ms, first), min(fault.end_ms, last)
-        ax.fill_between(_days([onset, end]), lane + 0.82, lane + 0.98, color=_COLOURS[role], linewidth=0.0)
+    first, last = int(view.edges_ms[0]), int(view.edges_ms[-1])
+    for group in groups:
+        role = "sensor" if group.spans[0].is_sensor else "fault"
+        pieces = merged(group.spans, int(view.edges_ms[1] - first))
+        for onset, end in pieces:
+            x = _days([max(onset, first), min(end, last)])
+            ax.plot(x, [group.lane + 0.9] * 2, color=_COLOURS[role], linewidth=2.6, solid_capstyle="butt")
+        onset, end = max(pieces[0][0], first), min(pieces[-1][1], last)
         ends_late = onset > first + 0.72 * (last - first)
-        texts.append(fault.name)
-        ax.annotate(f"@@{len(texts) - 1}@@", (_days(end if ends_late else onset), lane + 0.74), va="bottom",
-                    ha="right" if ends_late else "left", fontsize=11, color=_COLOURS[role],
-                    annotation_clip=False)  # fmt: skip
+        texts.append(group.label)
+        ax.annotate(
+            f"@@{len(texts) - 1}@@",
+            (_days(end if ends_late else onset), group.lane + 0.74),
+            va="bottom",
+            ha="right" if ends_late else "left",
+            fontsize=11,
+            color=_COLOURS[role],
+            annotation_clip=False,
+        )
 
 
 def _draw_state(ax: Any, view: MachineView) -> None:  # noqa: ANN401
@@ -299,10 +255,12 @@ def _draw_state(ax: Any, view: MachineView) -> None:  # noqa: ANN401
 
 def _mark(ax: Any, view: MachineView) -> None:  # noqa: ANN401
     """Fault spans as a tint behind the readings, failures as a line."""
-    for fault in view.faults:
-        role = "sensor" if fault.is_sensor else "fault"
-        ax.axvspan(_days(max(fault.onset_ms, view.edges_ms[0])), _days(min(fault.end_ms, view.edges_ms[-1])),
-                   color=_COLOURS[role], alpha=0.09, linewidth=0.0, zorder=0)  # fmt: skip
+    first, last = int(view.edges_ms[0]), int(view.edges_ms[-1])
+    for role, is_sensor in (("fault", False), ("sensor", True)):
+        spans = [f for f in view.faults if f.is_sensor is is_sensor]
+        for onset, end in merged(spans, int(view.edges_ms[1] - first)):
+            x = _days([max(onset, first), min(end, last)])
+            ax.axvspan(x[0], x[1], color=_COLOURS[role], alpha=0.09, linewidth=0.0, zorder=0)
     for at_ms in view.failures_ms:
         ax.axvline(_days(at_ms), color=_COLOURS["critical"], linewidth=1.6)
 

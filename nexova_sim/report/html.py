@@ -84,8 +84,14 @@ def duration(seconds: float) -> str:
     """A duration in its natural unit: 45 s, 5 min, 2.5 h, 9.5 days."""
     for unit, size, limit in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
         if seconds < limit:
-            return f"{number(round(seconds / size, 1), 0 if seconds % size == 0 else 1)}{_THIN}{unit}"
-    return f"{number(seconds / 86_400, 0 if seconds % 86_400 == 0 else 1)}{_THIN}days"
+            return f"{_brief(seconds / size)}{_THIN}{unit}"
+    return f"{_brief(seconds / 86_400)}{_THIN}days"
+
+
+def _brief(value: float) -> str:
+    """One decimal, or none when it would be a zero."""
+    value = round(value, 1)
+    return number(value, 0 if value.is_integer() else 1)
 
 
 def island(value: Any) -> Markup:  # noqa: ANN401
@@ -239,6 +245,7 @@ def render(title: str, fleet: FleetData, making: Making, max_figures: int) -> Pa
             energy_kwh=float(fleet.series.energy_kwh.sum()),
             running_frac=float(fleet.series.status[0].sum() / max(1, fleet.series.status.sum())),
             truth=truth,
+            has=[bool(fleet.series.n_valid[c].any()) for c in range(3)],
             state_names=STATE_NAMES,
             state_keys=STATE_KEYS,
             data=island({"machines": [_record(row) for row in machines]}),

@@ -93,7 +93,7 @@ def codes_of(column: Any, names: Sequence[str]) -> np.ndarray:  # noqa: ANN401
 
 def milliseconds(column: Any) -> np.ndarray:  # noqa: ANN401
     """Milliseconds since 1970 of a timestamp column, int64; -1 for null."""
-    ms = column.cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64())
+    ms = column.cast(pa.timestamp("ms", tz="UTC"), safe=False).cast(pa.int64())
     return np.asarray(ms.fill_null(-1))
 
 

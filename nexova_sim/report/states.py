@@ -41,7 +41,9 @@ def states_of(series: Series, health: np.ndarray) -> np.ndarray:
 
 def runs_of(states: np.ndarray) -> list[Run]:
     """Stretches of equal state along a row of codes, shape (b,)."""
-    starts = np.flatnonzero(np.r_[True, states[1:] != states[:-1]]) if len(states) else np.empty(0, np.int64)
+    if not len(states):
+        return []
+    starts = np.flatnonzero(np.r_[True, states[1:] != states[:-1]])
     ends = np.r_[starts[1:], len(states)]
     return [Run(int(a), int(b), int(states[a])) for a, b in zip(starts, ends, strict=True)]
 

@@ -13,6 +13,8 @@ from nexova_sim.report.series import CHANNELS, HOUR_MS, Series, carry_forward, m
 from nexova_sim.report.states import CRITICAL, OFFLINE, RUNNING, WARNING, health_class, states_of
 from nexova_sim.schema.manifest import Manifest
 
+_SILENT_BELOW = 0.9
+
 
 class FleetData(NamedTuple):
     """Everything a report is made of. ``health`` is percent per machine and bin, NaN where the truth is not known."""
@@ -111,7 +113,7 @@ class QualityRow(NamedTuple):
     @property
     def is_clean(self) -> bool:
         """True when nothing is missing."""
-        return self.n_gaps == 0 and self.there_frac >= 1.0 and not any(self.nan_frac)
+        return self.n_gaps == 0 and self.there_frac >= 1.0 and not any(share > 0.0 for share in self.nan_frac)
 
 
 def texts(table: pa.Table, column: str) -> list[str]:
@@ -243,14 +245,18 @@ def quality_rows(fleet: FleetData) -> list[QualityRow]:
     ids = texts(fleet.machines, "machine_id")
     place = {name: i for i, name in enumerate(ids)}
     valid = fleet.series.n_valid.sum(axis=2)
+    # A channel that no machine of the fleet has is not missing.
+    is_there = valid.any(axis=1)
     rows = []
     for gaps in fleet.description["gaps"]["by_machine"]:
-        i, n = place.get(gaps["machine_id"], -1), max(1, gaps["rows"])
-        nan = tuple(max(0.0, 1.0 - float(valid[c, i]) / n) if i >= 0 else 1.0 for c in range(len(CHANNELS)))
+        i, n = place[gaps["machine_id"]], max(1, gaps["rows"])
+        nan = tuple(
+            max(0.0, 1.0 - float(valid[c, i]) / n) if is_there[c] else float("nan") for c in range(len(CHANNELS))
+        )
         rows.append(
             QualityRow(gaps["machine_id"], gaps["rows"], _there_frac(gaps), gaps["n_gaps"], gaps["longest_s"], nan)
         )
-    return sorted(rows, key=lambda r: (r.there_frac, -max(r.nan_frac), r.machine_id))
+    return sorted(rows, key=lambda r: (r.there_frac, -np.nansum(r.nan_frac), r.machine_id))
 
 
 def most_interesting(machines: Sequence[MachineRow], most: int) -> list[int]:
@@ -303,8 +309,8 @@ def needs_attention(machines: Sequence[MachineRow], end_ms: int) -> list[tuple[M
         why += [f"{f.fault} until the end" for f in row.faults if f.end_ms >= end_ms]
         if row.status == "MAINTENANCE":
             why.append("in maintenance")
-        if row.there_frac == 0.0:
-            why.append("no readings")
+        if row.there_frac < _SILENT_BELOW:
+            why.append(f"only {100.0 * row.there_frac:.1f} % of the readings" if row.there_frac else "no readings")
         if why:
             found.append((row, why))
     gravity = {CRITICAL: 0, WARNING: 1, OFFLINE: 2, RUNNING: 3}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nexova_sim.report.figures import Envelope, FaultSpan, MachineView
+from nexova_sim.report.figures import Envelope, MachineView
+from nexova_sim.report.layout import FaultSpan
 from nexova_sim.report.series import Series
 from nexova_sim.report.states import coarse, runs_of
 from nexova_sim.report.tables import FactoryRow, MachineRow

@@ -142,8 +142,8 @@ def _chosen(resolved: ResolvedExperiment, selection: Selection) -> tuple[tuple[s
 def plan_experiment(resolved: ResolvedExperiment, out: Path | None = None,
                     selection: Selection = Selection()) -> tuple[StageRun, ...]:  # fmt: skip # noqa: B008
     """What a run would do: every chosen stage with its folder, and whether it is cached. Writes nothing."""
-    nodes = _nodes(resolved, out or default_root(resolved))
     names, anew = _chosen(resolved, selection)
+    nodes = _nodes(resolved, out or default_root(resolved))
     plan = []
     for name in names:
         why = "asked for by --from" if name in anew else find_damage(nodes[name].folder, nodes[name].id)
@@ -164,8 +164,8 @@ def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, select
     root = out or default_root(resolved)
     if root.exists() and not root.is_dir():
         raise ConfigError(f"--out {root}: exists and is not a folder; choose another --out")
-    nodes = _nodes(resolved, root)
     names, anew = _chosen(resolved, selection)
+    nodes = _nodes(resolved, root)
     if selection.only:
         _need_inputs(nodes, nodes[selection.only])
     ident = run_id(resolved.experiment.name, {name: node.id for name, node in nodes.items()})

@@ -23,6 +23,7 @@ from nexova_sim.simulate.machines import (
     make_machines,
     name_key,
     pad,
+    parameter_row,
     start_state,
     streams,
 )
@@ -138,6 +139,8 @@ def test_parameters_of_unused_lanes_repeat_the_last_machine():
         assert values.shape == (r.LANES,) and (values[5:] == values[4]).all()
     assert p.rated_kw[:5].tolist() == [15.0, 15.0, 18.5, 30.0, 11.0]
     assert pad([1, 2], np.int64).tolist() == [1, 2] + [2] * 14
+    row = parameter_row(machines[2], resolved.kinds["motor"], resolved.fleet)
+    assert {name: float(values[2]) for name, values in p._asdict().items()} == row
     d = duty_params(machines, resolved, [0, 0, 1, 2, 3])
     assert d.cycle_slots[:5].tolist() == [0, 0, 0, 4.0, 0] and d.idle_share[4] == 0.12
     assert d.memory[0] == pytest.approx(math.exp(-1 / 24), rel=1e-15)

@@ -10,7 +10,16 @@ from small_fleets import Ran, run, small_fleet
 
 from nexova_sim.kernels import rows as r
 from nexova_sim.schema.channels import TABLES, channel
-from nexova_sim.schema.tables import field, status_array, table_of, table_schema, time_array
+from nexova_sim.schema.tables import (
+    field,
+    id_array,
+    number_array,
+    status_array,
+    table_of,
+    table_schema,
+    text_array,
+    time_array,
+)
 from nexova_sim.simulate import tables
 from nexova_sim.simulate.blocks import falsify, run_block_periods, sense
 from nexova_sim.simulate.plan import plan_block, plan_fleet
@@ -298,6 +307,26 @@ def test_columns_are_checked():
         table_of("factories", {"factory_id": ["a"]})
     assert status_array(np.array([0, 2, 1], np.int8)).to_pylist() == ["ONLINE", "MAINTENANCE", "OFFLINE"]
     assert time_array(np.array([0]))[0].as_py().isoformat() == "1970-01-01T00:00:00+00:00"
+
+
+def test_arrays_from_memory():
+    """Arrays built from buffers are what Arrow itself would build."""
+    values = np.array([1.5, np.nan, 3.0])
+    for kind in (pa.float32(), pa.float64()):
+        found = number_array(values, kind, np.array([False, False, True]))
+        found.validate(full=True)
+        assert (
+            found.null_count == 1
+            and found[0].as_py() == 1.5
+            and np.isnan(found[1].as_py())
+            and found[2].as_py() is None
+        )
+    assert number_array(np.arange(3)[::-1], pa.int16()).to_pylist() == [2, 1, 0]
+    assert number_array(np.empty(0), pa.float32()).to_pylist() == []
+    assert text_array(["a", None, "", "\u00e9\u4e2d"]).equals(pa.array(["a", None, "", "\u00e9\u4e2d"]))
+    ids = id_array(np.array([1, 0, 1]), ["x", "y"])
+    ids.validate(full=True)
+    assert ids.to_pylist() == ["y", "x", "y"]
 
 
 def test_only_wanted_periods_carry_readings_and_they_are_the_same(faulty):

@@ -36,11 +36,6 @@ _COLUMNS = ("time_h", "phase", "status", "power_kw", "temp_c", "vibration_mm_s",
 _ROWS_SHOWN = 12
 
 
-@app.callback()
-def _root() -> None:
-    """The digital twin: one machine through a scenario."""
-
-
 @app.command()
 def run(kind: KindFlag, scenario: ScenarioFlag = "normal", hours: HoursFlag = None, physics: PhysicsFlag = None,
         ambient: AmbientFlag = None, dt: StepFlag = None, every: EveryFlag = None, settings: SetFlag = None,

@@ -16,7 +16,7 @@ from nexova_sim.config.load import apply_overrides, build, find_config, load_kin
 from nexova_sim.config.strict import ID_PATTERN, Identifier, NonNegative, Positive, Strict
 
 MAX_HOURS = 30 * 8766
-MAX_ROWS = 1_000_000
+MAX_ROWS = 300_000
 MAX_STEPS = 100_000_000
 USUAL_ROWS = 2000
 SLOT_S = 300  # inputs are constant for that long at most, so that an event is found to within a second or so

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -176,8 +177,10 @@ def trajectory_figure(columns: Mapping[str, np.ndarray], picture: Picture) -> Fi
         mpl.rcParams.update(_STYLE)
         shown, is_cut = _shown(columns, picture.end_h)
         figure = Figure(figsize=(9.0, 9.6), dpi=110)
-        figure.text(0.015, 0.975, picture.title, fontsize=13, fontweight="bold", color=INK, va="center")
-        figure.text(0.015, 0.949, picture.subtitle, fontsize=9, color=GREY, va="center")
+        figure.text(
+            0.015, 0.975, picture.title, fontsize=13, fontweight="bold", parse_math=False, color=INK, va="center"
+        )
+        figure.text(0.015, 0.949, picture.subtitle, fontsize=9, parse_math=False, color=GREY, va="center")
         if is_cut:
             last_h = columns["time_h"][-1]
             note = f"The machine stands still from its failure on; rows up to {last_h:,.0f} h are in the table."
@@ -189,7 +192,9 @@ def trajectory_figure(columns: Mapping[str, np.ndarray], picture: Picture) -> Fi
 def figure_bytes(figure: Figure, form: str) -> bytes:
     """The figure as "png" or "svg"; equal figures give equal bytes with equal library versions."""
     buffer = io.BytesIO()
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        # A title in a script that the font lacks is drawn with boxes; that is no reason to speak up.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         if form == "png":

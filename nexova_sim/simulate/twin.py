@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nexova_sim.base.errors import ConfigError
 from nexova_sim.config.scenario import MAX_HOURS, ResolvedTwin
 from nexova_sim.config.types import Factory, FleetConfig, Maintenance, ResolvedFleet
 from nexova_sim.kernels.fleet import run_block
@@ -36,6 +37,7 @@ from nexova_sim.kernels.rows import (
     S_RUNTIME,
     S_TEMP,
     S_WEAR,
+    T_TEMP,
     Block,
     Clock,
     FaultPlan,
@@ -62,6 +64,7 @@ Progress = Callable[[int, int], None]
 MACHINE_LANE = 0
 N_LANES = 1 + N_FAILURES
 _NO_SAMPLE = 2**40
+_SENSIBLE = 1e6
 _NO_RATE = 1e-30  # the kernel divides by the wear rate
 
 
@@ -217,6 +220,15 @@ def _run_to_the_end(block: Block, line: Timeline, state: State, events: _Events,
     _run_on(block, coarse, -(-at // factor), state, events, others)
 
 
+def _check_range(truth: np.ndarray) -> None:
+    """ConfigError when parameters are so extreme that the numbers mean nothing any more."""
+    if not (np.abs(truth) < _SENSIBLE).all():
+        raise ConfigError(
+            "the parameters of this kind and scenario lead to numbers beyond any machine (temperatures up to "
+            f"{np.nanmax(truth[:, T_TEMP]):.3g} degC); check thermal, vibration and damage of the kind"
+        )
+
+
 def run_twin(resolved: ResolvedTwin, progress: Progress = lambda _done, _total: None) -> TwinRun:
     """Take the machine of ``resolved`` through its scenario, sample its state, then run on until every event is known.
 
@@ -237,11 +249,13 @@ def run_twin(resolved: ResolvedTwin, progress: Progress = lambda _done, _total: 
     end = next(stretches(line, line.n_slots, 1))
     samples.append(_advance(block, clock_of(line, 1, 1), end, state)[1].truth[MACHINE_LANE, :1])
     _run_to_the_end(block, line, state, events, resolved.scenario.random_failures)
+    truth = np.concatenate(samples)
+    _check_range(truth)
     row_slots = np.unique(np.append(np.arange(0, line.n_slots, line.sample_slots), line.n_slots))
     return TwinRun(
         row_slots * line.slot_h,
         phase_at(line, row_slots),
-        np.concatenate(samples),
+        truth,
         events.time_h[1:].copy(),
         int(events.event[MACHINE_LANE]),
         float(events.time_h[MACHINE_LANE]),

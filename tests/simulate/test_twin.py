@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tolerances import EXACT, PHYSICS, REORDER
 
+from nexova_sim.base.errors import ConfigError
 from nexova_sim.config.scenario import Phase, TwinChoice, load_twin
 from nexova_sim.kernels.health import health_percent
 from nexova_sim.kernels.rows import (
@@ -203,6 +204,12 @@ def test_wear_noise_changes_with_the_seed_and_not_with_the_step():
     np.testing.assert_allclose(step.truth[:, T_WEAR], first.truth[:, T_WEAR], **PHYSICS)
 
 
+@pytest.mark.parametrize("setting", ["kind.thermal.rise_at_rated_k=1e300", "kind.vibration.rated_mm_s=1e200"])
+def test_parameters_beyond_any_machine_are_refused(setting):
+    with pytest.raises(ConfigError, match="beyond any machine"):
+        run_twin(resolve(settings=[setting], hours=5.0))
+
+
 def test_progress_reaches_the_end():
     seen = []
     run_twin(resolve(WEEK, hours=400.0), lambda done, total: seen.append((done, total)))
@@ -289,6 +296,13 @@ def test_the_picture_shows_bands_failure_and_little_of_the_standstill():
     assert any("400 h" in text.get_text() for text in figure.texts)
     with pytest.raises(ValueError, match="form must be"):
         figure_bytes(figure, "gif")
+
+
+@pytest.mark.parametrize("title", [r"$\frac{$ _a_ ^", "漢字 \U0001f600", ""])
+def test_a_title_is_drawn_as_it_is(title):
+    _, _, table = make_table(hours=5.0)
+    figure = trajectory_figure({n: table[n].to_numpy() for n in COLUMNS}, Picture(title, title, None, None))
+    assert figure_bytes(figure, "png")
 
 
 def test_a_picture_of_a_machine_that_never_runs_can_be_drawn():

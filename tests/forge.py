@@ -29,7 +29,9 @@ start: 2026-03-01T00:00:00Z
 days: 3
 dt_s: 300
 truth_interval_s: 3600
+start_age_frac: [0.95, 1.0]
 faults: {rate_factor: 20.0}
+maintenance: {planned_interval_days: 4}
 output: {partition: day}
 factories:
   - id: lyon

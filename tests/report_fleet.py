@@ -41,13 +41,25 @@ def machines_table(names, factories=("north", "north", "south"), titles=("One", 
         "rated_kw", "nominal_load_frac", "baseline_kw", "runtime_start_h", "rated_life_h", "lost_production_usd_per_h",
         "planned_service_usd", "planned_service_h", "failure_usd", "failure_h",
     )}  # fmt: skip
-    return table_of("machines", {**columns, "machine_id": ids(names), "name": list(titles), "kind": ["PUMP"] * 3, "factory_id": list(factories)})
+    return table_of(
+        "machines",
+        {
+            **columns,
+            "machine_id": ids(names),
+            "name": list(titles),
+            "kind": ["PUMP"] * 3,
+            "factory_id": list(factories),
+        },
+    )
 
 
 def labels_table(rows):
-    who, fault, channel, onset, end, severity, is_sensor = (list(c) for c in zip(*rows, strict=True)) if rows else [[]] * 7
+    who, fault, channel, onset, end, severity, is_sensor = (
+        (list(c) for c in zip(*rows, strict=True)) if rows else [[]] * 7
+    )
     return table_of("labels", {
-        "machine_id": ids(pa.array(who, pa.string())), "fault": fault, "channel": channel, "onset": times(onset), "end": times(end),
+        "machine_id": ids(pa.array(who, pa.string())), "fault": fault, "channel": channel,
+        "onset": times(onset), "end": times(end),
         "severity": severity, "is_sensor_fault": is_sensor, "ended_by": ["end_of_data"] * len(who),
     })  # fmt: skip
 
@@ -64,19 +76,46 @@ def events_table(rows):
 def factories_table(rows=(("north", "North works"), ("south", "South works"))):
     names, titles = (list(c) for c in zip(*rows, strict=True))
     n = len(names)
-    return table_of("factories", {"factory_id": names, "name": titles, "latitude_deg": [1.0] * n, "longitude_deg": [1.0] * n, "timezone": ["UTC"] * n})  # fmt: skip
+    place = {"latitude_deg": [1.0] * n, "longitude_deg": [1.0] * n, "timezone": ["UTC"] * n}
+    return table_of("factories", {"factory_id": names, "name": titles, **place})
 
 
 def description(names):
     gaps = [
-        {"machine_id": name, "rows": rows, "first": None, "last": None, "n_gaps": int(rows < 2880), "missing_rows": 2880 - rows, "longest_s": 60.0 * (2880 - rows)}
+        {
+            "machine_id": name,
+            "rows": rows,
+            "first": None,
+            "last": None,
+            "n_gaps": int(rows < 2880),
+            "missing_rows": 2880 - rows,
+            "longest_s": 60.0 * (2880 - rows),
+        }
         for name, rows in zip(names, (2880, 2240, 2880), strict=True)
     ]
-    channel = {"count": 8000, "nan": 0, "min": 0.0, "mean": 5.0, "std": 1.0, "p05": 1.0, "median": 5.0, "p95": 9.0, "max": None}
+    channel = {
+        "count": 8000,
+        "nan": 0,
+        "min": 0.0,
+        "mean": 5.0,
+        "std": 1.0,
+        "p05": 1.0,
+        "median": 5.0,
+        "p95": 9.0,
+        "max": None,
+    }
     return {
         "bytes": 1000,
         "channels": [{"name": n, "unit": u, **channel} for n, u in (("power_kw", "kW"), ("temperature_c", "degC"))],
-        "gaps": {"step_s": 60.0, "is_step_given": True, "n_gaps": 1, "missing_rows": 640, "longest_s": 38_400.0, "longest_on": names[1], "by_machine": gaps},
+        "gaps": {
+            "step_s": 60.0,
+            "is_step_given": True,
+            "n_gaps": 1,
+            "missing_rows": 640,
+            "longest_s": 38_400.0,
+            "longest_on": names[1],
+            "by_machine": gaps,
+        },
     }
 
 

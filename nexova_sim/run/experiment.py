@@ -27,6 +27,8 @@ from nexova_sim.schema.manifest import MANIFEST_NAME, load_manifest
 
 FORMAT = "nexova-stage"
 RUN_FORMAT = "nexova-run"
+_SELF_HASH = "manifest_sha256"
+_DAMAGED_MANIFEST = f"damaged: {MANIFEST_NAME}"
 Watch = Callable[[str, int, int], None]
 
 
@@ -73,12 +75,14 @@ def find_damage(folder: Path, ident: str) -> str | None:
     if not folder.is_dir():
         return "not there"
     try:
-        raw = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
-        if raw["format"] != FORMAT or raw["id"] != ident:
-            return f"damaged: {MANIFEST_NAME}"
+        text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
+        raw = json.loads(text)
+        own = {key: value for key, value in raw.items() if key != _SELF_HASH}
+        if raw["format"] != FORMAT or raw["id"] != ident or text != _json_text(own | {_SELF_HASH: hash_value(own)}):
+            return _DAMAGED_MANIFEST
         files = [(str(f["path"]), int(f["bytes"]), str(f["sha256"])) for f in raw["files"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return f"damaged: {MANIFEST_NAME}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return _DAMAGED_MANIFEST
     for path, size, digest in files:
         target = folder / path
         if not target.is_file() or target.stat().st_size != size or hash_file(target) != digest:
@@ -175,6 +179,9 @@ def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, select
         why = "asked for by --from" if name in anew else find_damage(node.folder, node.id)
         cpu_s = time.process_time()
         if why:
+            if why == _DAMAGED_MANIFEST:
+                # The folder is ours, named by its content, but nothing in it can be trusted or told apart any more.
+                shutil.rmtree(node.folder)
             _run_stage(node, resolved, jobs, watch)
         cpu_s = round(time.process_time() - cpu_s, 3) if why else 0.0
         done.append(StageRun(name, node.id, node.folder, "ran" if why else "cached", why or "", cpu_s, _metrics(node)))
@@ -200,9 +207,6 @@ def _need_inputs(nodes: Mapping[str, _Node], node: _Node) -> None:
 
 def _run_stage(node: _Node, resolved: ResolvedExperiment, jobs: int | None, watch: Watch | None) -> None:
     """Make the output of a stage in a staging folder that replaces ``node.folder`` when it is whole."""
-    if node.folder.is_dir() and not (node.folder / MANIFEST_NAME).is_file():
-        # Content-addressed and ours, but without its manifest: nothing in it can be trusted.
-        shutil.rmtree(node.folder)
     plan = {"stage": node.name, "id": node.id}
     with staged(node.folder, plan, overwrite=True) as stage:
 
@@ -220,7 +224,7 @@ def _run_stage(node: _Node, resolved: ResolvedExperiment, jobs: int | None, watc
         ]
         record = {**plan, "format": FORMAT, "inputs": node.ids, "config_hash": hash_value(node.config),
                   "code_hash": stage_code(node.stage), "files": files}  # fmt: skip
-        _write_json(stage.folder / MANIFEST_NAME, record)
+        _write_json(stage.folder / MANIFEST_NAME, record | {_SELF_HASH: hash_value(record)})
 
 
 def _metrics(node: _Node) -> dict[str, Any]:
@@ -232,10 +236,12 @@ def _brief(stage: StageRun) -> dict[str, Any]:
     return {"name": stage.name, "id": stage.id, "state": stage.state, "why": stage.why, "cpu_s": stage.cpu_s}
 
 
+def _json_text(value: Any) -> str:  # noqa: ANN401
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def _write_json(path: Path, value: Any) -> None:  # noqa: ANN401
-    write_durably(
-        path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    )
+    write_durably(path, _json_text(value).encode())
 
 
 def _write_yaml(path: Path, value: Any) -> None:  # noqa: ANN401

@@ -34,7 +34,10 @@ def test_maintenance_is_joined_with_its_end():
         ("m-3", "Maintenance: service", False, None),
     ]
     assert rows[1].hours == 24.0 and rows[2].hours == 4.0 and rows[1].restored == "bearing+random"
-    two = [("m", h, e, "service", "") for h, e in ((1, "maintenance_start"), (2, "maintenance_end"), (5, "maintenance_start"), (9, "maintenance_end"))]
+    two = [
+        ("m", h, e, "service", "")
+        for h, e in ((1, "maintenance_start"), (2, "maintenance_end"), (5, "maintenance_start"), (9, "maintenance_end"))
+    ]
     assert [r.hours for r in tables.stop_rows(events_table(two), END)] == [1.0, 4.0]
 
 

@@ -37,9 +37,7 @@ def format_of(path: Path | None, wanted: str | None, default: str = "csv") -> st
         return default
     ending = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if ending.lower() not in _SUFFIXES:
-        raise ConfigError(
-            f"--to {path}: the ending {ending!r} tells no format; use one of {', '.join(_SUFFIXES)} or add --format"
-        )
+        raise ConfigError(f"--to {path}: the ending {ending!r} tells no format; use one of {', '.join(_SUFFIXES)}")
     return _SUFFIXES[ending.lower()]
 
 

@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from nexova_sim.base.errors import ConfigError, DataError
+from nexova_sim.dataset.check import check
 from nexova_sim.dataset.read import Dataset
 from nexova_sim.schema.channels import TABLES
 from nexova_sim.schema.tables import table_schema
@@ -25,7 +26,16 @@ _KINDS = {
     pa.float64(): "DOUBLE",
     pa.timestamp("ms", tz="UTC"): "TIMESTAMPTZ",
 }
-_BROKEN = ("IO Error", "Invalid Input Error: No magic bytes", "TProtocolException", "ZSTD", "Parquet")
+_SQL_FAULTS = (
+    "Parser",
+    "Binder",
+    "Catalog",
+    "Conversion",
+    "Permission",
+    "Out of Memory",
+    "Out of Range",
+    "Not implemented",
+)
 
 
 class QueryError(ConfigError):
@@ -149,10 +159,13 @@ def _explained(dataset: Dataset) -> Iterator[None]:
         yield
     except (duckdb.Error, pa.ArrowException, OSError, RuntimeError) as error:
         text = _message(error)
-        if any(sign in text for sign in _BROKEN) and str(dataset.folder.resolve()) in text:
-            raise _broken(dataset, text) from error
-        if "Out of Memory" in text:
-            text += "; give it more with --memory MB, or select less"
+        if not text.startswith(_SQL_FAULTS):
+            # DuckDB does not always say which file it choked on, and some SQL mistakes sound like damage.
+            findings = check(dataset.folder, is_quick=True).findings
+            if findings:
+                raise _broken(dataset, f"{findings[0].path}: {findings[0].problem}; {text}") from error
+        if text.startswith("Out of Memory"):
+            text = text.splitlines()[0] + "; give it more with --memory MB, or select less"
         raise QueryError(f"query: {text}") from error
 
 

@@ -197,12 +197,9 @@ def _scan_files(paths: Sequence[Path], table: str, window: Window, columns: Sequ
             extra += time_columns(table) or ()
         needed = list(dict.fromkeys([*columns, *extra]))
     for path in paths:
-        with naming(path), pq.ParquetFile(path) as source:
-            groups = [
-                g
-                for g in range(source.metadata.num_row_groups)
-                if _may_match(source.metadata.row_group(g), table, window)
-            ]
+        with naming(path), pq.ParquetFile(path, page_checksum_verification=True) as source:
+            meta = source.metadata
+            groups = [g for g in range(meta.num_row_groups) if _may_match(meta.row_group(g), table, window)]
             if not groups:
                 continue
             for batch in source.iter_batches(batch_rows, groups, needed):

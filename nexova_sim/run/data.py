@@ -177,10 +177,10 @@ def _first(batches: Iterable[pa.RecordBatch], limit: int | None) -> Iterator[pa.
 
 def _prepare(source: Dataset, to: Path | IO[bytes], kind: str | None, overwrite: bool) -> str:
     """The format to write, once the target is known to be free."""
-    wanted = files.format_of(to if isinstance(to, Path) else None, kind)
-    if isinstance(to, Path):
-        files.check_target(to, overwrite, source)
-    return wanted
+    if not isinstance(to, Path):
+        return files.format_of(None, kind)
+    files.check_target(to, overwrite, source)
+    return files.format_of(to, kind)
 
 
 def _put(schema: pa.Schema, batches: Iterable[pa.RecordBatch], kind: str, to: Path | IO[bytes], overwrite: bool) -> int:

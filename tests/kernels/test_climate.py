@@ -21,13 +21,20 @@ def process(first: int, n: int, memory: float, deviation: float, start: float = 
 @pytest.mark.parametrize("slot_h", [1 / 12, 0.25, 1.0])
 def test_wave_equals_its_twin(slot_h):
     out = np.empty(5000)
-    fill_wave(31.5, slot_h, np.array(SHAPE), out)
+    fill_wave(31.5, slot_h, 0, np.array(SHAPE), out)
     np.testing.assert_allclose(out, wave(31.5, slot_h, SHAPE, 5000), **REORDER)
+
+
+def test_wave_from_a_later_slot_is_the_same_bits():
+    whole, part = np.empty(5000), np.empty(1000)
+    fill_wave(31.37, 1 / 12, 0, np.array(SHAPE), whole)
+    fill_wave(31.37, 1 / 12, 3210, np.array(SHAPE), part)
+    np.testing.assert_allclose(part, whole[3210:4210], **EXACT)
 
 
 def test_wave_peaks_where_it_should():
     out = np.empty(int(HOURS_PER_YEAR) * 4)
-    fill_wave(0.0, 0.25, np.array(SHAPE), out)
+    fill_wave(0.0, 0.25, 0, np.array(SHAPE), out)
     hours = (np.arange(len(out)) + 0.5) * 0.25
     assert abs(hours[out.argmax()] - (200 * 24 + 15)) <= 24.0
     assert out.max() == pytest.approx(12 + 9 + 4, abs=0.1)

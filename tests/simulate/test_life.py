@@ -221,14 +221,15 @@ def test_week_and_climate_of_the_rollout_are_the_means_of_the_fleet():
 
 def test_remaining_by_hand():
     runtime, rest, running = (np.array(v) for v in ([110.0, 118.0, 50.0], [30.0, 0.0, 0.0], [25.0, 0.0, 0.0]))
-    life = Life(np.array([0, 0, 1]), np.array([10.0, 20.0, 5.0]), runtime, rest, running, np.array([0, 4, 1]))
-    sample = np.zeros((4, r.N_TRUTH))
-    sample[:, r.T_RUNTIME] = 100.0, 105.0, 112.0, 118.0
+    life = Life(np.array([0, 0, 1]), np.array([10.0, 20.0, 5.0]), runtime, rest, running, np.array([0, 4, 1]),
+                np.array([10.0 - 1e-6, 20.0, 5.0]))  # fmt: skip
+    sample = np.zeros((6, r.N_TRUTH))
+    sample[:, r.T_RUNTIME] = 100.0, 105.0, 112.0, 118.0, 110.0, 118.0
     sample[1, r.T_STATUS] = r.DOWN + r.OFFLINE
-    calendar, running, event = remaining(life, 0, np.array([0.0, 5.0, 12.0, 25.0]), sample)
-    np.testing.assert_array_equal(calendar, [40.0, np.nan, 8.0, np.nan])
-    np.testing.assert_array_equal(running, [35.0, np.nan, 6.0, np.nan])
-    assert event.tolist() == [0, -1, 4, -1]
+    calendar, running, event = remaining(life, 0, np.array([0.0, 5.0, 12.0, 25.0, 10.0, 20.0]), sample)
+    np.testing.assert_array_equal(calendar, [40.0, np.nan, 8.0, np.nan, 10.0, 0.0])
+    np.testing.assert_array_equal(running, [35.0, np.nan, 6.0, np.nan, 8.0, 0.0])
+    assert event.tolist() == [0, -1, 4, -1, 4, 4]
     nothing = remaining(life, 7, np.array([0.0]), sample[:1])
     assert np.isnan(nothing[0][0]) and nothing[2][0] == -1
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -19,20 +20,39 @@ M = TypeVar("M", bound=BaseModel)
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
+MAX_WEATHER_HOURS = 36_525 * 24  # the longest run
+
+
+# What plain text means: the core schema of YAML 1.2, plus dates. YAML 1.1 reads 14:00 as 840, 010 as 8, no as false.
+_PLAIN = (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+.0123456789"),
+    ("null", r"~|null|Null|NULL|", "~nN"),
+    (
+        "timestamp",
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[-+][0-9]{2}:[0-9]{2})?)?",
+        "0123456789",
+    ),
+)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader without aliases, duplicate keys or deep nesting: none is needed, and each hides a trap."""
+    """SafeLoader without aliases, tags, duplicate keys or deep nesting: none is needed, and each hides a trap."""
 
+    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}  # type: ignore[misc]
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not allowed", event.start_mark)
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _refuse("aliases (*name) are not allowed", event.start_mark)
+        if getattr(event, "tag", None) is not None:
+            raise _refuse("tags (!name) are not allowed", event.start_mark)
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise yaml.constructor.ConstructorError(None, None, f"nested deeper than {MAX_DEPTH} levels", self.peek_event().start_mark)
+            raise _refuse(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
         try:
             return super().compose_node(parent, index)
         finally:
@@ -43,25 +63,44 @@ class _StrictLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text; put it in quotes", key_node.start_mark)
+                raise _refuse(f"key {shown(key)} is not text; put it in quotes", key_node.start_mark)
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+                raise _refuse(f"key {shown(key)} stands twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
+for _tag, _pattern, _first in _PLAIN:
+    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^$"), [""])
+
+
+def _refuse(problem: str, mark: Any) -> yaml.MarkedYAMLError:  # noqa: ANN401
+    return yaml.constructor.ConstructorError(None, None, problem, mark)
+
+
+def shown(value: object) -> str:
+    """At most 80 characters of ``repr(value)``; numbers too long to print are described."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no integer of more than 4300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def parse_yaml(text: str, where: str) -> Any:  # noqa: ANN401
-    """Parse one YAML document (no aliases, no duplicate keys, at most 1 MB and 20 levels); ConfigError otherwise."""
+    """Parse one YAML document (no aliases, tags, duplicate keys; at most 1 MB, 20 levels); ConfigError otherwise."""
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{where}: {len(text)} characters; a configuration file may have at most {MAX_BYTES}")
     try:
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader made stricter
+        return yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise ConfigError(f"{where}{place}: not valid YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
-        raise ConfigError(f"{where}: not valid YAML: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{where}: not valid YAML: {reason}") from error
 
 
 def builtin_folder() -> Path:
@@ -80,8 +119,11 @@ def find_config(name: str, base: Path | None = None) -> Path:
     if given.parts[:1] == ("configs",):
         places.append(builtin_folder().joinpath(*given.parts[1:]))
     for place in places:
-        if place.exists():
-            return place
+        try:
+            if place.exists():
+                return place
+        except OSError as error:
+            raise ConfigError(f"{shown(name)}: cannot be looked up: {error.strerror}") from error
     folder = places[-1].parent
     names = [p.name for p in folder.glob("*.yaml")] if folder.is_dir() else []
     hint = f"; {suggest(given.name, names)}" if names else ""
@@ -93,11 +135,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         if path.is_dir():
             raise ConfigError(f"{path}: is a folder; give a YAML file")
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path}: {path.stat().st_size} bytes; a configuration file may have at most {MAX_BYTES}")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+        with path.open("rb") as handle:
+            data = handle.read(MAX_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from error
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{path}: more than {MAX_BYTES} bytes; a configuration file may have no more")
     value = parse_yaml(text, str(path))
     if not isinstance(value, dict):
         kind = "nothing" if value is None else type(value).__name__
@@ -106,56 +152,68 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def apply_overrides(raw: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
-    """Copy of ``raw`` with every ``key.path=value`` of ``settings`` set; values are YAML, list items are numbered from 0."""
+    """Copy of ``raw`` with every ``key.path=value`` of ``settings`` set; values are YAML, list items count from 0."""
     result = copy.deepcopy(dict(raw))
     for setting in settings:
         path, sign, text = setting.partition("=")
         keys = path.strip().split(".")
-        if not sign or not all(keys):
-            raise ConfigError(f"--set {setting}: expected key.path=value, e.g. --set days=7 or --set factories.0.machines.pump=5")
-        value = parse_yaml(text, f"--set {setting}")
+        where = f"--set {shown(setting)[1:-1]}"
+        if not sign or not all(keys) or len(keys) > MAX_DEPTH:
+            raise ConfigError(
+                f"{where}: expected key.path=value, e.g. --set days=7 or --set factories.0.machines.pump=5"
+            )
+        value = parse_yaml(text, where)
         target: Any = result
-        for depth, key in enumerate(keys):
-            last = depth == len(keys) - 1
-            if isinstance(target, list):
-                if not key.isdigit() or int(key) >= len(target):
-                    raise ConfigError(f"--set {setting}: {'.'.join(keys[:depth])} is a list of {len(target)}; {key!r} is not one of its numbers (0 to {len(target) - 1})")
-                index: Any = int(key)
-            elif isinstance(target, dict):
-                index = key
-                if not last and key not in target:
-                    target[key] = {}
-            else:
-                raise ConfigError(f"--set {setting}: {'.'.join(keys[:depth])} is a value, not a mapping, so it has no key {key!r}")
-            if last:
-                target[index] = value
-            else:
-                target = target[index]
+        for depth, key in enumerate(keys[:-1]):
+            index = _index(target, key, keys[:depth], where)
+            if isinstance(target, dict) and target.get(key) is None:
+                target[key] = {}
+            target = target[index]
+        target[_index(target, keys[-1], keys[:-1], where)] = value
     return result
+
+
+def _index(target: Any, key: str, above: Sequence[str], where: str) -> str | int:  # noqa: ANN401
+    """``key`` as an index of ``target``: a name in a mapping, a number in a list; ConfigError for anything else."""
+    if isinstance(target, dict):
+        return key
+    parent = ".".join(above)
+    if not isinstance(target, list):
+        raise ConfigError(f"{where}: {parent} is a value, not a mapping, so it has no key {key!r}")
+    if re.fullmatch(r"[0-9]{1,9}", key) and int(key) < len(target):
+        return int(key)
+    numbers = f"its numbers are 0 to {len(target) - 1}" if target else "it is empty"
+    raise ConfigError(f"{where}: {parent} is a list, {key!r} is not a number of it; {numbers}")
 
 
 def _allowed_keys(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
     """Field names of the model that ``location`` (a pydantic error location without its last part) leads to."""
-    found: Any = model
+    found: list[Any] = [model]
     for part in location:
-        if not (isinstance(found, type) and issubclass(found, BaseModel)):
-            return []
-        field = found.model_fields.get(part) if isinstance(part, str) else None
-        if field is None:
-            return []
-        found = _inner_model(field.annotation)
-    return list(found.model_fields) if isinstance(found, type) and issubclass(found, BaseModel) else []
+        found = [inner for annotation in found for inner in _step(annotation, part)]
+    return [name for annotation in found for kind in _models(annotation) for name in kind.model_fields]
 
 
-def _inner_model(annotation: Any) -> Any:  # noqa: ANN401
-    """The model inside an annotation such as ``X | None`` or ``list[X]``, if there is one."""
+def _step(annotation: Any, part: str | int) -> list[Any]:  # noqa: ANN401
+    """Annotations of what stands at ``part`` (a field, a key, a number) of a value of the type ``annotation``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for part in getattr(annotation, "__args__", ()):
-        found = _inner_model(part)
-        if found is not None:
-            return found
-    return None
+        field = annotation.model_fields.get(str(part))
+        return [field.annotation] if field else []
+    inner = get_args(annotation)
+    if get_origin(annotation) is dict:
+        return [inner[1]]
+    if get_origin(annotation) in {list, tuple}:
+        return list(inner[:1])
+    return [found for option in inner for found in _step(option, part)]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401
+    """The models among the alternatives of an annotation."""
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return (
+        [] if get_origin(annotation) in {dict, list, tuple} else [m for a in get_args(annotation) for m in _models(a)]
+    )
 
 
 def build(model: type[M], raw: Mapping[str, Any], where: str) -> M:
@@ -166,24 +224,23 @@ def build(model: type[M], raw: Mapping[str, Any], where: str) -> M:
         lines = [_explain(model, item, where) for item in error.errors()]
         more = f"\n(+{len(lines) - 8} more)" if len(lines) > 8 else ""
         raise ConfigError("\n".join(lines[:8]) + more, problems=lines[:50]) from error
-    except RecursionError as error:
-        raise ConfigError(f"{where}: nested too deeply") from error
+    except (RecursionError, OverflowError) as error:
+        raise ConfigError(f"{where}: nested too deeply or a number too large ({error})") from error
 
 
 def _explain(model: type[BaseModel], item: Mapping[str, Any], where: str) -> str:
-    location = list(item["loc"])
+    location = [part for part in item["loc"] if part != "[key]"]
     place = ".".join(str(part) for part in location) or "(top level)"
+    place = place if len(place) <= 200 else place[:197] + "..."
     if item["type"] == "extra_forbidden":
         parent = ".".join(str(part) for part in location[:-1])
-        keys = [part for part in location[:-1] if not isinstance(part, int)]
-        hint = suggest(str(location[-1]), _allowed_keys(model, keys))
-        return f"{where}: {parent + ': ' if parent else ''}unknown key {str(location[-1])!r}; {hint}"
+        hint = suggest(str(location[-1]), _allowed_keys(model, location[:-1]))
+        return f"{where}: {parent + ': ' if parent else ''}unknown key {shown(location[-1])}; {hint}"
     if item["type"] == "missing":
         return f"{where}: {place}: required key is missing"
     message = str(item["msg"]).removeprefix("Value error, ")
     got = item.get("input")
-    shown = "" if isinstance(got, (dict, list)) else f", got {got!r:.80}"
-    return f"{where}: {place}: {message}{shown}"
+    return f"{where}: {place}: {message}" + ("" if isinstance(got, (dict, list)) else f", got {shown(got)}")
 
 
 def load(model: type[M], name: str | Path, settings: Sequence[str] = ()) -> M:
@@ -213,7 +270,7 @@ def load_faults(name: str, base: Path | None = None) -> FaultCatalogue:
 def load_fleet(name: str | Path, settings: Sequence[str] = (), seed: int | None = None) -> ResolvedFleet:
     """A fleet configuration with its kinds, fault catalogue and weather files read in.
 
-    Relative paths inside the file are looked up from the working folder, then beside the file, then among the built-in ones.
+    Relative paths inside the file are looked up from the working folder, beside the file, and among the built-in ones.
     """
     path = find_config(os.fspath(name))
     extra = [f"seed={seed}"] if seed is not None else []
@@ -248,15 +305,22 @@ def read_weather(path: Path) -> list[float]:
     values: list[float] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
-            for number, row in enumerate(csv.DictReader(handle), start=2):
-                text = row.get("ambient_c")
+            rows = csv.DictReader(handle)
+            if "ambient_c" not in (rows.fieldnames or ()):
+                raise ConfigError(f"{path}: no column 'ambient_c'; found: {shown(rows.fieldnames)}")
+            for number, row in enumerate(rows, start=2):
+                text = row["ambient_c"]
                 try:
                     value = float(text) if text else math.nan
                 except ValueError:
                     value = math.nan
                 if not -60.0 <= value <= 60.0:
-                    raise ConfigError(f"{path}:{number}: ambient_c must be a number from -60 to 60 degC, got {text!r}")
+                    raise ConfigError(
+                        f"{path}:{number}: ambient_c must be a number from -60 to 60 degC, got {shown(text)}"
+                    )
                 values.append(value)
+                if len(values) > MAX_WEATHER_HOURS:
+                    raise ConfigError(f"{path}: more than {MAX_WEATHER_HOURS} rows; one row per hour is expected")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path}: cannot be read as CSV: {error}") from error
     if not values:

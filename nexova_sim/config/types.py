@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from nexova_sim.config.kinds import FaultKind, KindConfig
-from nexova_sim.config.strict import Frac, Identifier, NonNegative, Positive, Strict
+from nexova_sim.config.strict import Day, Frac, Identifier, Moment, NonNegative, Positive, Strict
 
 LATEST_YEAR = 2200
 
@@ -26,11 +26,11 @@ class Calendar(Strict):
     """Working time of a factory."""
 
     shifts: list[Shift] = []
-    holidays: list[date] = []
+    holidays: list[Day] = []
 
 
 class Climate(Strict):
-    """Ambient temperature; what is left out is estimated from the latitude. ``csv`` replaces the model by hourly values."""
+    """Ambient temperature; what is left out is estimated from the latitude. ``csv`` replaces all by hourly values."""
 
     mean_c: float | None = None
     annual_amplitude_k: NonNegative | None = None
@@ -127,7 +127,7 @@ class FleetConfig(Strict):
 
     name: Identifier
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    start: datetime
+    start: Moment
     days: Annotated[float, Field(gt=0.0, le=36_525.0)]
     dt_s: Annotated[int, Field(ge=1, le=3600)] = 60
     load_interval_s: Annotated[int, Field(ge=1, le=3600)] = 300
@@ -145,12 +145,10 @@ class FleetConfig(Strict):
     @field_validator("start")
     @classmethod
     def _utc(cls, value: datetime) -> datetime:
-        if value.tzinfo is None or value.utcoffset() is None:
-            raise ValueError("start needs a time zone, e.g. 2026-01-05T00:00:00Z")
-        value = value.astimezone(UTC)
-        if value.microsecond or not 1970 <= value.year <= LATEST_YEAR:
-            raise ValueError(f"start must be a whole second between 1970 and {LATEST_YEAR}")
-        return value
+        # The year first: at the ends of the calendar a change of zone overflows.
+        if value.microsecond or not 1970 <= value.year <= LATEST_YEAR or value.timestamp() < 0:
+            raise ValueError(f"must be a whole second between 1970 and {LATEST_YEAR}")
+        return value.astimezone(UTC)
 
     @model_validator(mode="after")
     def _consistent(self) -> FleetConfig:
@@ -160,7 +158,9 @@ class FleetConfig(Strict):
                 "choose dt_s from 1, 2, 5, 10, 15, 20, 30, 60, 150, 300, 600, 900, 1800, 3600"
             )
         if self.truth_interval_s % self.slot_s or 86_400 % self.slot_s:
-            raise ValueError(f"truth_interval_s ({self.truth_interval_s}) and a day must be multiples of {self.slot_s} s")
+            raise ValueError(
+                f"truth_interval_s ({self.truth_interval_s}) and a day must be multiples of {self.slot_s} s"
+            )
         if self.start.timestamp() % self.slot_s:
             raise ValueError(f"start must fall on a multiple of {self.slot_s} s")
         ids = [f.id for f in self.factories]

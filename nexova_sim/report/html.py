@@ -64,13 +64,13 @@ def number(value: float | None, digits: int = 0) -> str:
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """A share 0..1 as percent without the sign; below one half of the last digit, but above zero, as '<'."""
+    """A share 0..1 as percent without the sign; what only rounds to 0 or 100 is said with '<' or '>'."""
     if share is None or not math.isfinite(share):
         return _DASH
     least = 10.0**-digits
-    if 0.0 < share * 100.0 < least / 2:
+    if share > 0.0 and round(share * 100.0, digits) == 0.0:
         return f"<{number(least, digits)}"
-    if 1.0 - least / 200.0 < share < 1.0:
+    if share < 1.0 and round(share * 100.0, digits) == 100.0:
         return f">{number(100.0 - least, digits)}"
     return number(share * 100.0, digits)
 

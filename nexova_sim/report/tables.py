@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -260,25 +261,25 @@ def quality_rows(fleet: FleetData) -> list[QualityRow]:
 
 
 def most_interesting(machines: Sequence[MachineRow], most: int) -> list[int]:
-    """Positions of at most ``most`` machines: failures first, then worst health, faults, stops, missing data."""
+    """Positions of at most ``most`` machines, in turn from two lists.
 
-    def order(i: int) -> tuple[Any, ...]:
+    Those to which most happened (failures, lowest health class, faults, stops, missing data), and those that are not
+    HEALTHY at the end, the worst first.
+    """
+
+    def happened(i: int) -> tuple[Any, ...]:
         row = machines[i]
         grave = {CRITICAL: 0, WARNING: 1}.get(row.worst, 2)
         physical = sum(not f.is_sensor for f in row.faults)
         low = row.health_low if np.isfinite(row.health_low) else 101.0
-        return (
-            -row.n_failures,
-            grave,
-            -physical,
-            -len(row.faults),
-            -len(row.stops),
-            row.there_frac,
-            low,
-            row.machine_id,
-        )
+        counts = (-row.n_failures, grave, -physical, -len(row.faults), -len(row.stops))
+        return (*counts, row.there_frac, low, row.machine_id)
 
-    return sorted(range(len(machines)), key=order)[:most]
+    eventful = sorted(range(len(machines)), key=happened)
+    unwell = [i for i in range(len(machines)) if machines[i].state in {CRITICAL, WARNING}]
+    unwell.sort(key=lambda i: (machines[i].health_end, machines[i].machine_id))
+    turns = zip_longest(eventful, unwell)
+    return list(dict.fromkeys(i for turn in turns for i in turn if i is not None))[:most]
 
 
 def fleet_states(fleet: FleetData) -> np.ndarray:

@@ -195,6 +195,7 @@ def test_numbers_are_readable():
         ">99.9",
         "\u2013",
     ]
+    assert [percent(v) for v in (0.005, 0.995, 0.006)] == ["<1", ">99", "1"]
     assert [duration(v) for v in (60, 300, 5400, 34_200, 820_800, 2_592_000.5)] == [
         f"{v}\u202f{u}"
         for v, u in (("60", "s"), ("5", "min"), ("90", "min"), ("9.5", "h"), ("9.5", "days"), ("30", "days"))

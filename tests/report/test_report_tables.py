@@ -79,9 +79,11 @@ def test_quality_lists_the_worst_first_and_ignores_a_channel_nobody_has():
     assert np.isnan(rows[0].nan_frac[2]) and rows[1].nan_frac[1] > 0.1
 
 
-def test_failures_come_first_then_worst_health():
+def test_what_happened_and_who_is_unwell_take_turns():
     rows = rows_of(fleet())
     assert tables.most_interesting(rows, 9) == [0, 1, 2] and tables.most_interesting(rows, 1) == [0]
+    crowd = [rows[0]._replace(machine_id=f"f{i}") for i in range(5)] + [rows[1]._replace(faults=(), worst=HEALTHY)]
+    assert tables.most_interesting(crowd, 3) == [0, 5, 1]
     assert tables.most_interesting(rows_of(fleet(truth=False, events=events_table([]))), 2) == [1, 2]
 
 

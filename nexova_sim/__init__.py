@@ -27,6 +27,7 @@ _PUBLIC = {
     "FleetConfig": "nexova_sim.config.types",
     "KindConfig": "nexova_sim.config.kinds",
     "load_fleet": "nexova_sim.config.load",
+    "load_twin": "nexova_sim.config.scenario",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604 - the names are strings, ruff cannot see it

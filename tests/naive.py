@@ -209,9 +209,9 @@ def run_to_failure(p: dict[str, float], state: dict[str, float], effect: dict[st
             gain = p["vib_wear_gain"]
             fatigue = p["fatigue_per_k_h"] * mean_above_k(s["temp"], limit, tau, 1.0, p["fatigue_knee_c"], 2001)
             fatigue += effect["fatigue_per_h"]
-            fatigue += p["montsinger_per_h"] * 2 ** (
-                (0.5 * (s["temp"] + after) - p["montsinger_ref_c"]) / p["montsinger_halving_k"]
-            )
+            path = temperature_c(np.linspace(0.0, 1.0, 2001), s["temp"], limit, tau)
+            doubling = np.exp2((path - p["montsinger_ref_c"]) / p["montsinger_halving_k"])
+            fatigue += p["montsinger_per_h"] * float(np.trapezoid(doubling, dx=1.0 / 2000))
             new = {
                 "wear": s["wear"] * math.exp(rate * gain) + drive * math.expm1(rate * gain) / gain,
                 "fatigue": s["fatigue"] + fatigue,

@@ -298,9 +298,11 @@ class Fleet:
         self.temp, self.wear = temps[-1], wears[-1]
         ageing = p["fatigue_per_k_h"] * above["fatigue_knee_c"].sum(axis=0) * step_h + e[r.E_FATIGUE_PER_H] * slot_h
         if self.has_ageing:
-            mean = final + (temps[:-1] - temps[1:]) * self.tau_steps
-            doubling = np.exp2((mean - p["montsinger_ref_c"]) / p["montsinger_halving_k"]).sum(axis=0)
-            ageing = ageing + p["montsinger_per_h"] * doubling * step_h
+            middles = (np.arange(200) + 0.5) / 200
+            for u in middles:
+                path = final + (temps[:-1] - final) * np.exp(-u / self.tau_steps)
+                doubling = np.exp2((path - p["montsinger_ref_c"]) / p["montsinger_halving_k"]).sum(axis=0)
+                ageing = ageing + p["montsinger_per_h"] * doubling * step_h / len(middles)
         self.fatigue = self.fatigue + on * ageing
         self.electrical = self.electrical + p["electrical_per_h"] * x * x * slot_h
         self.runtime = self.runtime + on * slot_h
@@ -374,9 +376,10 @@ def _falsify(fleet: Fleet, readings: dict[str, np.ndarray]) -> np.ndarray:
             drift = fault.severity * size * np.arange(n) / (end - begin)
             part[:] = np.rint(np.maximum(part + drift, 0.0) * per_unit) / per_unit
         else:
-            u = uniform_array(
-                fleet.m.keys[streams.SENSOR_FAULT, j : j + 1], np.arange(begin, begin + n).astype(np.uint32)
-            )
+            # Each channel has a stream of its own, so that two spiking sensors do not jump together.
+            number = ("power_kw", "temperature_c", "vibration_mm_s").index(fault.channel)
+            key = np.uint64(streams.mix64(fleet.m.keys[streams.SENSOR_FAULT, j] + np.uint64(number)))
+            u = uniform_array(np.array([key], np.uint64), np.arange(begin, begin + n).astype(np.uint32))
             jump = (
                 np.where(u < 0.5 * SENSOR_SPIKE_SHARE, 1.0, -1.0)
                 * (u < SENSOR_SPIKE_SHARE)

@@ -14,14 +14,16 @@ HOURS_PER_YEAR = 8765.8128  # tropical year, 365.2422 d
 
 
 @kernel
-def fill_wave(start_h: float, slot_h: float, wave: np.ndarray, out_value: np.ndarray) -> None:
-    """Mean + annual cosine + daily cosine for slots from ``start_h`` (hours since 1 January, local solar time).
+def fill_wave(start_h: float, slot_h: float, first_slot: int, wave: np.ndarray, out_value: np.ndarray) -> None:
+    """Mean + annual cosine + daily cosine for slots first_slot, first_slot+1, ...
 
+    ``start_h`` is the hour since 1 January, local solar time, at which slot 0 starts: the sum is formed the same way
+    wherever a period begins, so that no bit depends on the partition.
     ``wave`` (5,): mean, annual amplitude, hour of the year of the annual peak, daily amplitude, hour of the daily peak.
     The value of a slot is taken at its middle. ``out_value`` (n_slots,) float64.
     """
     for s in range(out_value.shape[0]):
-        h = start_h + (s + 0.5) * slot_h
+        h = start_h + (first_slot + s + 0.5) * slot_h
         annual = wave[1] * cos_turn((h - wave[2]) / HOURS_PER_YEAR)
         daily = wave[3] * cos_turn((h - wave[4]) / 24.0)
         out_value[s] = wave[0] + annual + daily
@@ -40,6 +42,6 @@ def add_ar1(
     kick = deviation * math.sqrt(1.0 - memory * memory)
     state = start
     for s in range(out_value.shape[0]):
-        state = memory * state + kick * normal(random_bits(k0, k1, np.uint32(first_slot + s)))
+        state = memory * state + kick * np.float64(normal(random_bits(k0, k1, np.uint32(first_slot + s))))
         out_value[s] += state
     return state

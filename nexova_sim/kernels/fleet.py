@@ -86,9 +86,17 @@ from nexova_sim.kernels.rows import (
     Output,
     State,
 )
-from nexova_sim.kernels.thermal import heat_frac, mean_above_k, temp_limit_c, temp_mean_c, temp_next_c
+from nexova_sim.kernels.thermal import (
+    growing_above_k,
+    heat_frac,
+    mean_above_k,
+    temp_limit_c,
+    temp_mean_c,
+    temp_next_c,
+    weight_steps,
+)
 from nexova_sim.kernels.vibration import vibration_mm_s
-from nexova_sim.kernels.wear import montsinger_per_h, wear_next, wear_rate_per_mm_s_h
+from nexova_sim.kernels.wear import montsinger_mean_per_h, wear_next, wear_rate_per_mm_s_h
 
 SPIKE_SHARE = 0.15  # share of slots in which a power-spike fault shows
 TILE = 240  # steps kept in the cache before they are turned into rows of each machine
@@ -96,10 +104,11 @@ TILE = 240  # steps kept in the cache before they are turned into rows of each m
 # Rows of the working array after the N_STATE rows of the state.
 (W_LIMIT, W_BASE, W_DRIVE, W_RUNNING, W_GROWTH, W_KICK, W_DECAY, W_TAU, W_NEXT, W_ABOVE_VIB, W_ABOVE_FAT, W_CROSS,
  W_LOAD, W_POWER, W_STATUS, W_AVAILABLE, W_STOPPED, W_LAST, W_COOLING, W_FACTOR, W_SPIKE, W_VIB_ADD, W_WEAR_ADD,
- W_FAT_ADD, W_FAT_GAIN, W_EXTRA, W_GROWTH_ON, W_KICK_ON, W_RISE, W_ASKED, W_PLANNED, W_AMBIENT, W_WEAR0, W_FATIGUE0,
- W_ELECTRICAL0) = range(N_STATE, N_STATE + 35)  # fmt: skip
+ W_FAT_ADD, W_FAT_GAIN, W_TAU_WEAR, W_GROWTH_LOG, W_EXTRA, W_GROWTH_ON, W_KICK_ON, W_RISE, W_ASKED, W_PLANNED,
+ W_AMBIENT, W_WEAR0, W_FATIGUE0,
+ W_ELECTRICAL0) = range(N_STATE, N_STATE + 37)  # fmt: skip
 # Then the parameters.
-W_PARAMS = N_STATE + 35
+W_PARAMS = N_STATE + 37
 N_WORK = W_PARAMS + N_PARAMS
 P_VIB_KNEE = W_PARAMS + M_VIB_KNEE_C
 P_FAT_KNEE = W_PARAMS + M_FATIGUE_KNEE_C
@@ -164,6 +173,7 @@ def settle(p: np.ndarray, step_h: float, effect: np.ndarray, flag: np.ndarray, o
         out_work[W_FAT_ADD, j] = effect[E_FATIGUE_PER_H, j] * step_h
         out_work[W_DECAY, j] = exp64(-step_h * effect[E_COOLING, j] / p[M_TAU_H, j])
         out_work[W_TAU, j] = p[M_TAU_H, j] / (effect[E_COOLING, j] * step_h)
+        out_work[W_TAU_WEAR, j] = weight_steps(out_work[W_GROWTH_LOG, j], out_work[W_TAU, j], out_work[W_DECAY, j])
         any_spike |= effect[E_SPIKE, j] > 0.0
     return any_spike
 
@@ -176,7 +186,8 @@ def load_params(params: np.ndarray, step_h: float, out_work: np.ndarray) -> None
             out_work[W_PARAMS + i, j] = params[i, j]
     for j in range(LANES):
         gain = params[M_VIB_WEAR_GAIN, j]
-        growth = exp64(params[M_WEAR_PER_MM_S_H, j] * gain * step_h)
+        out_work[W_GROWTH_LOG, j] = params[M_WEAR_PER_MM_S_H, j] * gain * step_h
+        growth = exp64(out_work[W_GROWTH_LOG, j])
         out_work[W_GROWTH_ON, j] = growth
         out_work[W_KICK_ON, j] = (growth - 1.0) / gain
         out_work[W_FAT_GAIN, j] = params[M_FATIGUE_PER_K_H, j] * step_h
@@ -269,7 +280,9 @@ def run_block(block: Block, clock: Clock, inputs: Inputs, state: State, out_stat
                         p[M_WEAR_PER_MM_S_H, j], w[W_LOAD, j], p[M_BEARING_EXPONENT, j], p[M_BEARING_REF_FRAC, j]
                     )
                     w[W_EXTRA, j] = w[W_WEAR_ADD, j] / rate
-                    w[W_GROWTH_ON, j] = exp64(rate * w[P_WEAR_GAIN, j] * step_h)
+                    w[W_GROWTH_LOG, j] = rate * w[P_WEAR_GAIN, j] * step_h
+                    w[W_GROWTH_ON, j] = exp64(w[W_GROWTH_LOG, j])
+                    w[W_TAU_WEAR, j] = weight_steps(w[W_GROWTH_LOG, j], w[W_TAU, j], w[W_DECAY, j])
                     w[W_KICK_ON, j] = (w[W_GROWTH_ON, j] - 1.0) / w[P_WEAR_GAIN, j]
         for j in range(LANES):
             x = w[W_LOAD, j]
@@ -303,7 +316,8 @@ def run_block(block: Block, clock: Clock, inputs: Inputs, state: State, out_stat
                 t1 = temp_next_c(t0, w[W_LIMIT, j], w[W_DECAY, j])
                 mean = temp_mean_c(t0, t1, w[W_LIMIT, j], w[W_TAU, j])
                 w[W_NEXT, j] = t1
-                w[W_ABOVE_VIB, j] = max(0.0, mean - w[P_VIB_KNEE, j])
+                felt = temp_mean_c(t0, t1, w[W_LIMIT, j], w[W_TAU_WEAR, j])
+                w[W_ABOVE_VIB, j] = max(0.0, felt - w[P_VIB_KNEE, j])
                 w[W_ABOVE_FAT, j] = max(0.0, mean - w[P_FAT_KNEE, j])
                 w[W_CROSS, j] = min(
                     (t0 - w[P_VIB_KNEE, j]) * (t1 - w[P_VIB_KNEE, j]), (t0 - w[P_FAT_KNEE, j]) * (t1 - w[P_FAT_KNEE, j])
@@ -314,18 +328,16 @@ def run_block(block: Block, clock: Clock, inputs: Inputs, state: State, out_stat
             if nearest < 0.0:
                 for j in range(LANES):
                     t0, t1, limit, tau = w[S_TEMP, j], w[W_NEXT, j], w[W_LIMIT, j], w[W_TAU, j]
-                    w[W_ABOVE_VIB, j] = mean_above_k(t0, t1, limit, tau, w[P_VIB_KNEE, j])
+                    w[W_ABOVE_VIB, j] = growing_above_k(t0, t1, limit, tau, w[P_VIB_KNEE, j], w[W_GROWTH_LOG, j])
                     w[W_ABOVE_FAT, j] = mean_above_k(t0, t1, limit, tau, w[P_FAT_KNEE, j])
             if any_ageing:
                 for j in range(LANES):
-                    mean = temp_mean_c(w[S_TEMP, j], w[W_NEXT, j], w[W_LIMIT, j], w[W_TAU, j])
-                    w[S_FATIGUE, j] += (
-                        w[W_RUNNING, j]
-                        * step_h
-                        * montsinger_per_h(
-                            mean, p[M_MONTSINGER_PER_H, j], p[M_MONTSINGER_REF_C, j], p[M_MONTSINGER_HALVING_K, j]
-                        )
-                    )
+                    if p[M_MONTSINGER_PER_H, j] > 0.0 and w[W_RUNNING, j] > 0.0:
+                        rate = montsinger_mean_per_h(
+                            w[S_TEMP, j], w[W_LIMIT, j], w[W_TAU, j], p[M_MONTSINGER_PER_H, j],
+                            p[M_MONTSINGER_REF_C, j], p[M_MONTSINGER_HALVING_K, j],
+                        )  # fmt: skip
+                        w[S_FATIGUE, j] += step_h * rate
             at = filled * n_steps + k
             for j in range(LANES):
                 t0 = w[S_TEMP, j]

@@ -15,11 +15,12 @@ CRITICAL = 2
 def health_percent(fatigue: float, wear: float, electrical: float, runtime_h: float, life_h: float) -> float:
     """100 (0.4 (1-fatigue) + 0.3 (1-wear) + 0.2 (1-electrical) + 0.1 (1-min(1, runtime/life))), each term clamped."""
     used = min(1.0, runtime_h / life_h)
-    return 100.0 * (
-        0.4 * (1.0 - min(1.0, fatigue))
-        + 0.3 * (1.0 - min(1.0, wear))
-        + 0.2 * (1.0 - min(1.0, electrical))
-        + 0.1 * (1.0 - used)
+    # In percent from the start: 0.4 + 0.3 + 0.2 + 0.1 is not 1 in binary, 40 + 30 + 20 + 10 is 100.
+    return (
+        40.0 * (1.0 - min(1.0, fatigue))
+        + 30.0 * (1.0 - min(1.0, wear))
+        + 20.0 * (1.0 - min(1.0, electrical))
+        + 10.0 * (1.0 - used)
     )
 
 

@@ -285,5 +285,6 @@ def fail_lanes(block: Block, clock: Clock, slot: int, running: np.ndarray, befor
         flag[I_UNTIL, j] = NEVER if wait >= NO_LIMIT_H else slot + 1 + math.ceil(wait / clock.slot_h)
         if j < block.n_lanes:
             time_h = (slot + share[first]) * clock.slot_h
-            put_event(j, np.int64(EV_FAILURE), np.int64(first), flag[I_RESTORE, j], time_h, real[S_RUNTIME, j], out)
+            run_h = run0 + share[first] * clock.slot_h
+            put_event(j, np.int64(EV_FAILURE), np.int64(first), flag[I_RESTORE, j], time_h, run_h, out)
     return slot + 1

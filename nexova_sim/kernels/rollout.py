@@ -53,8 +53,8 @@ from nexova_sim.kernels.rows import (
     M_WEAR_PER_MM_S_H,
     N_FAILURES,
 )
-from nexova_sim.kernels.thermal import heat_frac, mean_above_k, temp_limit_c, temp_next_c
-from nexova_sim.kernels.wear import montsinger_per_h, wear_next, wear_rate_per_mm_s_h
+from nexova_sim.kernels.thermal import growing_above_k, heat_frac, mean_above_k, temp_limit_c, temp_next_c
+from nexova_sim.kernels.wear import montsinger_mean_per_h, wear_next, wear_rate_per_mm_s_h
 
 HOURS_PER_WEEK = 168
 SPIKE_MEAN = 0.15
@@ -84,7 +84,8 @@ def run_to_failure(params: np.ndarray, branch: np.ndarray, week_load: np.ndarray
         decay = exp64(-cooling / p[M_TAU_H, j])
         tau_steps = p[M_TAU_H, j] / cooling
         gain = p[M_VIB_WEAR_GAIN, j]
-        growth_on = exp64(p[M_WEAR_PER_MM_S_H, j] * gain)
+        growth_log = p[M_WEAR_PER_MM_S_H, j] * gain
+        growth_on = exp64(growth_log)
         out_life[i, 0] = max_hours
         out_life[i, 1] = 0.0
         out_life[i, 2] = -1.0
@@ -95,23 +96,22 @@ def run_to_failure(params: np.ndarray, branch: np.ndarray, week_load: np.ndarray
             limit = temp_limit_c(ambient, p[M_RISE_K, j] / cooling, heat)
             after = temp_next_c(temp, limit, decay)
             if x > 0.0:
-                above_vib = mean_above_k(temp, after, limit, tau_steps, p[M_VIB_KNEE_C, j])
                 above_fat = mean_above_k(temp, after, limit, tau_steps, p[M_FATIGUE_KNEE_C, j])
                 rate = p[M_WEAR_PER_MM_S_H, j]
                 if p[M_BEARING_EXPONENT, j] != 1.0:
                     rate = wear_rate_per_mm_s_h(rate, x, p[M_BEARING_EXPONENT, j], p[M_BEARING_REF_FRAC, j])
-                    growth_on = exp64(rate * gain)
+                    growth_log = rate * gain
+                    growth_on = exp64(growth_log)
+                above_vib = growing_above_k(temp, after, limit, tau_steps, p[M_VIB_KNEE_C, j], growth_log)
                 drive = p[M_VIB_RATED_MM_S, j] * x + b[B_EFFECT + E_VIBRATION] + p[M_VIB_HEAT_GAIN, j] * above_vib
                 drive += b[B_EFFECT + E_WEAR_PER_H] / rate
                 wear1 = wear_next(wear, drive, growth_on, (growth_on - 1.0) / gain)
                 fatigue1 = fatigue + p[M_FATIGUE_PER_K_H, j] * above_fat + b[B_EFFECT + E_FATIGUE_PER_H]
                 if p[M_MONTSINGER_PER_H, j] > 0.0:
-                    fatigue1 += montsinger_per_h(
-                        0.5 * (temp + after),
-                        p[M_MONTSINGER_PER_H, j],
-                        p[M_MONTSINGER_REF_C, j],
+                    fatigue1 += montsinger_mean_per_h(
+                        temp, limit, tau_steps, p[M_MONTSINGER_PER_H, j], p[M_MONTSINGER_REF_C, j],
                         p[M_MONTSINGER_HALVING_K, j],
-                    )
+                    )  # fmt: skip
                 electrical1 = electrical + p[M_ELECTRICAL_PER_H, j] * x * x
                 worst = max(wear1, fatigue1, electrical1) - 1.0
                 worst = max(worst, runtime + 1.0 - p[M_LIFE_H, j], age + 1.0 - limit_age)

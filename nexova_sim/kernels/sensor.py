@@ -52,20 +52,30 @@ def read_meter(per_unit: np.float32, out_read: np.ndarray) -> None:
 
 
 @kernel_nan
-def fault_channel(kind: int, severity: float, span: np.ndarray, key: np.uint64, first_step: int, size: float,
-                  per_unit: np.float32, held: float, out_read: np.ndarray) -> float:  # fmt: skip
+def fault_channel(
+    kind: int,
+    span: np.ndarray,
+    key: np.uint64,
+    first_step: int,
+    error: float,
+    per_unit: np.float32,
+    held: float,
+    out_read: np.ndarray,
+) -> float:
     """Falsify the readings of one channel inside a fault interval; returns the value a stuck sensor holds.
 
     ``span`` (3,) int64: first and one-past-last step of the fault, and their difference. ``first_step`` is the step of
-    ``out_read[0]``. ``size`` is the channel's error at severity 1: a drift reaches severity * size at its end, a spike
-    has twice that.
-    ``held`` is NaN until the fault began in an earlier chunk.
+    ``out_read[0]``. ``error`` is the fault's size in the channel's unit: a drift reaches it at its end, a spike has
+    twice that. ``held`` is NaN until the fault began in an earlier chunk.
     """
     begin = max(span[0] - first_step, 0)
     end = min(span[1] - first_step, out_read.shape[0])
     k0 = key_low(key)
     k1 = key_high(key)
     for k in range(begin, end):
+        # A reading that a dropout took away stays away; ``quantise`` may not see NaN.
+        if kind in (DRIFT, SPIKE) and math.isnan(out_read[k]):
+            continue
         if kind == STUCK:
             if math.isnan(held):
                 held = out_read[k]
@@ -73,11 +83,11 @@ def fault_channel(kind: int, severity: float, span: np.ndarray, key: np.uint64, 
         elif kind == DROPOUT:
             out_read[k] = np.float32(np.nan)
         elif kind == DRIFT:
-            drift = severity * size * (first_step + k - span[0]) / span[2]
+            drift = error * (first_step + k - span[0]) / span[2]
             out_read[k] = quantise(np.float32(out_read[k] + drift), per_unit)
         elif kind == SPIKE:
             u = uniform(random_bits(k0, k1, np.uint32(first_step + k)))
             if u < SPIKE_SHARE:
                 sign = 1.0 if u < 0.5 * SPIKE_SHARE else -1.0
-                out_read[k] = quantise(np.float32(out_read[k] + sign * 2.0 * severity * size), per_unit)
+                out_read[k] = quantise(np.float32(out_read[k] + sign * 2.0 * error), per_unit)
     return held

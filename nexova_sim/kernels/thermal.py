@@ -6,7 +6,7 @@ dT/dt = (T_inf - T)/tau with T_inf = ambient + rise * heat / cooling and tau = t
 from __future__ import annotations
 
 from nexova_sim.kernels._jit import kernel
-from nexova_sim.kernels.numbers import log64
+from nexova_sim.kernels.numbers import exp64, log64
 
 
 @kernel
@@ -49,3 +49,47 @@ def mean_above_k(temp_c: float, next_c: float, limit_c: float, tau_over_dt: floa
     if next_c > knee_c:
         return (limit_c - knee_c) * (1.0 - share) - tau_over_dt * (next_c - knee_c)
     return (limit_c - knee_c) * share + tau_over_dt * (temp_c - knee_c)
+
+
+@kernel
+def weight_steps(growth_log: float, tau_steps: float, decay: float) -> float:
+    """What replaces tau in the mean over a step when early warmth counts more, because damage grows meanwhile.
+
+    Weight e^(a (1 - u)) at u of the step, a = ``growth_log``: the weighted mean of T is
+    limit + (T - next) a (e^a - decay)/((e^a - 1)(a + 1/tau)(1 - decay)), which tends to tau for small a.
+    """
+    if growth_log < 1e-12:
+        return tau_steps
+    growth = exp64(growth_log)
+    rate = growth_log + 1.0 / tau_steps
+    return growth_log * (growth - decay) / ((growth - 1.0) * rate * (1.0 - decay))
+
+
+@kernel
+def _weighted(span: float, level_k: float, swing_k: float, growth_log: float, tau_steps: float) -> float:
+    """Integral over ``span`` of e^(a (span - u)) (level + swing e^(-u/tau))."""
+    growth = exp64(growth_log * span)
+    rate = growth_log + 1.0 / tau_steps
+    return level_k * (growth - 1.0) / growth_log + swing_k * (growth - exp64(-span / tau_steps)) / rate
+
+
+@kernel
+def growing_above_k(
+    temp_c: float, next_c: float, limit_c: float, tau_steps: float, knee_c: float, growth_log: float
+) -> float:
+    """Weighted mean over a step of max(0, T - knee) as wear feels it: exact for d(wear)/dt = k (v(T) + g wear)."""
+    if growth_log < 1e-12:
+        return mean_above_k(temp_c, next_c, limit_c, tau_steps, knee_c)
+    crosses = (temp_c - knee_c) * (next_c - knee_c) < 0.0
+    if not crosses:
+        if max(temp_c, next_c) <= knee_c:
+            return 0.0
+        whole = _weighted(1.0, limit_c - knee_c, temp_c - limit_c, growth_log, tau_steps)
+        return whole * growth_log / (exp64(growth_log) - 1.0)
+    share = tau_steps * log64((temp_c - limit_c) / (knee_c - limit_c))
+    if next_c > knee_c:
+        part = _weighted(1.0 - share, limit_c - knee_c, knee_c - limit_c, growth_log, tau_steps)
+    else:
+        part = _weighted(share, limit_c - knee_c, temp_c - limit_c, growth_log, tau_steps)
+        part *= exp64(growth_log * (1.0 - share))
+    return part * growth_log / (exp64(growth_log) - 1.0)

@@ -36,6 +36,29 @@ def montsinger_per_h(temp_c: float, rate_per_h: float, reference_c: float, halvi
     return rate_per_h * exp64((temp_c - reference_c) * (0.6931471805599453 / halving_k))
 
 
+# Nodes and weights of Gauss-Legendre quadrature with 8 points on [0, 1] (Abramowitz and Stegun, table 25.4).
+_NODES = (
+    0.01985507175123188, 0.10166676129318664, 0.23723379504183550, 0.40828267875217511,
+    0.59171732124782489, 0.76276620495816450, 0.89833323870681336, 0.98014492824876812,
+)  # fmt: skip
+_WEIGHTS = (
+    0.05061426814518813, 0.11119051722668724, 0.15685332293894364, 0.18134189168918099,
+    0.18134189168918099, 0.15685332293894364, 0.11119051722668724, 0.05061426814518813,
+)  # fmt: skip
+
+
+@kernel
+def montsinger_mean_per_h(
+    temp_c: float, limit_c: float, tau_steps: float, rate_per_h: float, reference_c: float, halving_k: float
+) -> float:
+    """Mean insulation ageing per hour over a step in which T goes from ``temp_c`` towards ``limit_c`` exponentially."""
+    total = 0.0
+    for i in range(8):
+        at_c = limit_c + (temp_c - limit_c) * exp64(-_NODES[i] / tau_steps)
+        total += _WEIGHTS[i] * montsinger_per_h(at_c, rate_per_h, reference_c, halving_k)
+    return total
+
+
 @kernel
 def hours_to_wear_out(wear: float, drive_mm_s: float, rate: float, wear_gain_mm_s: float) -> float:
     """Running hours until wear reaches 1 under a constant drive (closed form of the ODE in ``wear_next``)."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from nexova_sim.kernels.fleet import run_block
 from nexova_sim.kernels.load import fill_load
-from nexova_sim.kernels.random import POWER_NOISE, SENSOR_FAULT, TEMPERATURE_NOISE, VIBRATION_NOISE
+from nexova_sim.kernels.random import POWER_NOISE, SENSOR_FAULT, TEMPERATURE_NOISE, VIBRATION_NOISE, mix64
 from nexova_sim.kernels.rows import (
     I_STATUS,
     LANES,
@@ -167,11 +167,10 @@ def falsify(
         size = _FAULT_SIZE.get(channel, _POWER_FAULT_FRAC * rated)
         held[number] = fault_channel(
             code,
-            fault.severity,
             np.array([begin, end, end - begin], np.int64),
-            machine.keys[SENSOR_FAULT],
+            np.uint64(mix64(machine.keys[SENSOR_FAULT] + np.uint64(list(channels).index(channel)))),
             first,
-            size,
+            fault.severity * size,
             noise_of(plan, machine.kind, channel)[2],
             held.get(number, np.nan),
             channels[channel][j],

@@ -14,6 +14,7 @@ from nexova_sim.config.types import Factory, Shift
 
 _DAY_S = 86_400
 _HOUR_S = 3_600
+_QUARTER_S = 900
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday, Monday = 0
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -36,12 +37,23 @@ def zone(name: str, where: str) -> ZoneInfo:
         raise ConfigError(f"{where}: unknown time zone {name!r}; {suggest(name, available_timezones())}") from error
 
 
+def _offset(tz: ZoneInfo, second: int) -> int:
+    moment = datetime.fromtimestamp(second, UTC).astimezone(tz)
+    return int((moment.utcoffset() or timedelta()).total_seconds())
+
+
 @lru_cache(maxsize=4096)
 def _offsets(name: str, first_hour: int, n_hours: int) -> np.ndarray:
+    """Offset from UTC in seconds for every quarter of an hour, (4 n_hours,) int64."""
     tz = zone(name, "timezone")
-    start = datetime.fromtimestamp(first_hour * _HOUR_S, UTC)
-    hours = (start + timedelta(hours=h) for h in range(n_hours))
-    return np.array([(h.astimezone(tz).utcoffset() or timedelta()).total_seconds() for h in hours], np.int64)
+    hourly = [_offset(tz, (first_hour + h) * _HOUR_S) for h in range(n_hours + 1)]
+    quarters = np.repeat(np.array(hourly[:-1], np.int64), _HOUR_S // _QUARTER_S)
+    # Zones with half an hour in their offset change their clocks at half past the hour, UTC.
+    for h in np.flatnonzero(np.diff(hourly)):
+        for q in range(_HOUR_S // _QUARTER_S):
+            at = (first_hour + int(h)) * _HOUR_S + q * _QUARTER_S
+            quarters[h * (_HOUR_S // _QUARTER_S) + q] = _offset(tz, at)
+    return quarters
 
 
 def local_time(timezone: str, start_s: int, slot_s: int, n_slots: int) -> LocalTime:
@@ -49,7 +61,7 @@ def local_time(timezone: str, start_s: int, slot_s: int, n_slots: int) -> LocalT
     middle = start_s + slot_s // 2 + slot_s * np.arange(n_slots, dtype=np.int64)
     first = int(middle[0] // _HOUR_S)
     offsets = _offsets(timezone, first, int(middle[-1] // _HOUR_S) - first + 1)
-    local = middle + offsets[middle // _HOUR_S - first]
+    local = middle + offsets[(middle - first * _HOUR_S) // _QUARTER_S]
     day = local // _DAY_S
     return LocalTime(day, (day + _EPOCH_WEEKDAY) % 7, local % _DAY_S)
 

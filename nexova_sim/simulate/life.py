@@ -46,6 +46,7 @@ from nexova_sim.simulate.weather import climate_wave, year_hour
 MAX_HOURS = 30 * 8766
 _HOURS_PER_YEAR = 8766
 _HOURS_PER_WEEK = 168
+_BEFORE_H = 1e-6
 
 
 class Life(NamedTuple):
@@ -57,6 +58,7 @@ class Life(NamedTuple):
     rest_h: np.ndarray  # calendar hours to failure from there, 0 at a failure
     rest_running_h: np.ndarray
     event: np.ndarray  # failure event, -1 = none within 30 years
+    holds_until_h: np.ndarray  # last instant that belongs to this life: a failure's own, but not a change's
 
 
 def end_branches(plan: FleetPlan, block: BlockPlan, state: State, cleared: np.ndarray) -> np.ndarray:
@@ -116,7 +118,7 @@ def climate_years(plan: FleetPlan, block: BlockPlan) -> np.ndarray:
         site = plan.resolved.fleet.factories[int(factory)]
         wave = np.array(climate_wave(site.climate, site.latitude_deg))
         values = np.empty(_HOURS_PER_YEAR)
-        fill_wave(year_hour(plan.start_s, site.longitude_deg), 1.0, wave, values)
+        fill_wave(year_hour(plan.start_s, site.longitude_deg), 1.0, 0, wave, values)
         sites[int(factory)] = values
     for j in range(LANES):
         out[j] = sites[int(block.factories[j])]
@@ -145,8 +147,9 @@ def trace_life(
         np.concatenate([life[:, 0], zero]),
         np.concatenate([life[:, 1], zero]),
         np.concatenate([life[:, 2], failed[:, 2]]).astype(np.int64),
+        np.concatenate([hours - _BEFORE_H, values[:, 0]]),
     )
-    order = np.lexsort((merged.time_h, merged.lane))
+    order = np.lexsort((merged.holds_until_h, merged.lane))
     return Life(*(column[order] for column in merged))
 
 
@@ -158,7 +161,7 @@ def remaining(
     ``time_h`` (n,) hours since the start, ``truth`` (n, N_TRUTH) of the same samples.
     """
     own = life.lane == lane
-    at = np.searchsorted(life.time_h[own], time_h, side="right")
+    at = np.searchsorted(life.holds_until_h[own], time_h, side="left")
     known = (at < own.sum()) & (truth[:, T_STATUS] < DOWN)
     pick = np.minimum(at, max(int(own.sum()) - 1, 0))
     calendar = np.full(len(time_h), np.nan)

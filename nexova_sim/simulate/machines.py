@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nexova_sim.config.kinds import KindConfig
+from nexova_sim.config.kinds import Damage, KindConfig, Vibration
 from nexova_sim.config.types import FleetConfig, ResolvedFleet
 from nexova_sim.kernels.load import DutyParams
 from nexova_sim.kernels.numbers import exp64
@@ -48,6 +48,7 @@ _STATIONARY_COUNTER = 2**32 - 1
 SEED_RISE_K_PER_KW = 2.5  # 0.05 K/s per kW over 0.02 /s
 SEED_TAU_H = 50.0 / 3600.0  # 1 / (0.02 /s)
 SEED_KW_PER_MM_S = 10.0
+SEED_WEAR_GAIN_MM_S = 2.0
 
 
 class Machine(NamedTuple):
@@ -84,10 +85,11 @@ def _build(kind: KindConfig, fleet: FleetConfig, keys: np.ndarray) -> tuple[dict
     is_seed = fleet.physics == "seed"
     spread = 0.0 if is_seed else fleet.build_spread_frac
     rise, tau, vib, load, wear = 1.0 + spread * (2.0 * draw(keys[BUILD], 0, 5) - 1.0)
-    rate = kind.damage.wear_per_mm_s_h * wear
+    damage = Damage() if is_seed else kind.damage
+    rate = damage.wear_per_mm_s_h * wear
     vib_rated = kind.rated_kw / SEED_KW_PER_MM_S if is_seed else kind.vibration.rated_mm_s * vib
     x = kind.nominal_load_frac * load
-    gain = kind.vibration.wear_gain_mm_s
+    gain = SEED_WEAR_GAIN_MM_S if is_seed else kind.vibration.wear_gain_mm_s
     low, high = fleet.start_age_frac
     life = hours_to_wear_out(0.0, vib_rated * x, rate, gain)
     age = (low + (high - low) * float(draw(keys[AGE], 0, 1)[0])) * life
@@ -99,9 +101,9 @@ def _build(kind: KindConfig, fleet: FleetConfig, keys: np.ndarray) -> tuple[dict
         "wear_per_mm_s_h": rate,
         "wear_start_frac": min(0.999, vib_rated * x / gain * (exp64(rate * gain * age) - 1.0)),
         "fatigue_start_frac": 0.0,
-        "electrical_start_frac": min(0.999, kind.damage.electrical_per_h * x * x * age),
+        "electrical_start_frac": min(0.999, damage.electrical_per_h * x * x * age),
     }
-    return build, min(age, 0.999 * kind.damage.rated_life_h)
+    return build, min(age, 0.999 * damage.rated_life_h)
 
 
 def make_machines(resolved: ResolvedFleet) -> list[Machine]:
@@ -129,8 +131,10 @@ def parameter_row(machine: Machine, kind: KindConfig, fleet: FleetConfig) -> dic
     """Parameters of one machine by the field names of MachineParams."""
     is_seed = fleet.physics == "seed"
     loss = kind.thermal.heating == "loss" and not is_seed
-    d = kind.damage
-    ageing_h = None if is_seed else d.montsinger_life_h
+    # The platform's constants are the defaults of these two types; a kind's own numbers must not leak into them.
+    d = Damage() if is_seed else kind.damage
+    v = Vibration(rated_mm_s=kind.vibration.rated_mm_s) if is_seed else kind.vibration
+    ageing_h = d.montsinger_life_h
     leave = fleet.maintenance.on_failure == "leave"
     return {
         "rated_kw": kind.rated_kw,
@@ -141,18 +145,18 @@ def parameter_row(machine: Machine, kind: KindConfig, fleet: FleetConfig) -> dic
         "heat_linear": 0.0 if loss else 1.0,
         "heat_square": 1.0 - kind.thermal.fixed_loss_frac if loss else 0.0,
         "vib_rated_mm_s": machine.build["vib_rated_mm_s"],
-        "vib_heat_gain": kind.vibration.heat_gain_mm_s_per_k,
-        "vib_knee_c": kind.vibration.heat_knee_c,
-        "vib_wear_gain": kind.vibration.wear_gain_mm_s,
+        "vib_heat_gain": v.heat_gain_mm_s_per_k,
+        "vib_knee_c": v.heat_knee_c,
+        "vib_wear_gain": v.wear_gain_mm_s,
         "fatigue_per_k_h": d.fatigue_per_k_h if ageing_h is None else 0.0,
         "fatigue_knee_c": d.fatigue_knee_c,
         "montsinger_per_h": 0.0 if ageing_h is None else 1.0 / ageing_h,
         "montsinger_ref_c": d.montsinger_reference_c,
         "montsinger_halving_k": d.montsinger_halving_k,
         "wear_per_mm_s_h": machine.build["wear_per_mm_s_h"],
-        "bearing_exponent": 1.0 if is_seed else d.bearing_exponent,
+        "bearing_exponent": d.bearing_exponent,
         "bearing_ref_frac": d.bearing_reference_frac,
-        "wear_noise_per_sqrt_h": 0.0 if is_seed else d.wear_noise_per_sqrt_h,
+        "wear_noise_per_sqrt_h": d.wear_noise_per_sqrt_h,
         "electrical_per_h": d.electrical_per_h,
         "life_h": d.rated_life_h,
         "weibull_shape": kind.hazard.weibull_shape,

@@ -37,10 +37,11 @@ def _services(machine: Machine, resolved: ResolvedFleet) -> list[_Action]:
     kind = resolved.kinds[machine.kind]
     phase = float(draw(machine.keys[SERVICE], 0, 1)[0])
     per_day = 86_400 // fleet.slot_s
+    first_s = (_SERVICE_HOUR_UTC * 3600 - int(fleet.start.timestamp())) % 86_400
     actions = []
     day = phase * interval
     while day < fleet.days:
-        slot = int(day) * per_day + _SERVICE_HOUR_UTC * per_day // 24
+        slot = int(day) * per_day + first_s // fleet.slot_s
         mask = components(list(kind.service.planned_restores))
         if slot < fleet.n_slots:
             actions.append((slot, IN_MAINTENANCE, _slots(kind.costs.planned_h, fleet.slot_s), mask, R_SERVICE))
@@ -57,6 +58,11 @@ def plan_actions(resolved: ResolvedFleet, machines: list[Machine]) -> list[list[
         if item.machine not in places:
             raise ConfigError(
                 f"maintenance.interventions.{n}: unknown machine {item.machine!r}; {suggest(item.machine, places)}"
+            )
+        span_h = fleet.n_slots * fleet.slot_s / 3600.0
+        if item.at_h >= span_h:
+            raise ConfigError(
+                f"maintenance.interventions.{n}: at_h {item.at_h:g} lies beyond the end of the run ({span_h:g} h)"
             )
         mode = IN_MAINTENANCE if item.action == "MAINTENANCE" else OFF_DECIDED
         slot = int(item.at_h * 3600.0 / fleet.slot_s)

@@ -148,7 +148,7 @@ def ambient_of(plan: FleetPlan, factory: int, period: Period) -> np.ndarray:
         hours = (period.first_slot + np.arange(period.n_slots)) * fleet.slot_s // 3600
         values: np.ndarray = np.array(given)[np.minimum(hours, len(given) - 1)]
         return values
-    start_h = year_hour(plan.start_s, site.longitude_deg) + period.first_slot * plan.clock.slot_h
+    start_h = year_hour(plan.start_s, site.longitude_deg)
     return ambient(plan.weather[factory], period.number, period.first_slot, start_h, plan.clock.slot_h, period.n_slots)
 
 
@@ -167,7 +167,7 @@ def profile_of(plan: FleetPlan, factory: int, kind_name: str, period: Period) ->
     if kind.duty.follows == "shifts":
         load *= on_shift(site, list(kind.duty.shifts), local)
         return load
-    start_h = year_hour(plan.start_s, site.longitude_deg) + period.first_slot * plan.clock.slot_h
+    start_h = year_hour(plan.start_s, site.longitude_deg)
     factor = demand(plan.weather[factory], period.number, period.first_slot, start_h, plan.clock.slot_h, period.n_slots)
     load *= factor
     return load

@@ -114,7 +114,7 @@ def truth_table(plan: FleetPlan, block: BlockPlan, chunk: Chunk, life: Life, cle
                   np.full(samples, life_h[j]), health[j])  # fmt: skip
         rest[0, j], rest[1, j], rest[2, j] = remaining(life, j, hours, t)
         faults += _fault_text(plan, block, cleared, j, hours)
-    flat = chunk.truth.reshape(n * samples, -1)
+    flat = chunk.truth.reshape(n * samples, chunk.truth.shape[2])
     events = [*FAILURE_EVENTS, None]
     unknown = np.isnan(rest[:2].reshape(2, -1))
     return table_of(

@@ -97,18 +97,21 @@ def factory_weather(factory: Factory, keys: np.ndarray, slot_h: float, bounds: l
 
 
 def ambient(weather: FactoryWeather, period: int, first_slot: int, start_h: float, slot_h: float, n: int) -> np.ndarray:
-    """Ambient temperature (degC) of ``n`` slots of a period, (n,) float64, kept within -60 to 60."""
+    """Ambient temperature (degC) of ``n`` slots of a period, (n,) float64, kept within -60 to 60.
+
+    ``start_h`` is the hour of the year of slot 0.
+    """
     out = np.empty(n)
-    fill_wave(start_h, slot_h, np.array(weather.wave), out)
+    fill_wave(start_h, slot_h, first_slot, np.array(weather.wave), out)
     p = weather.weather
     add_ar1(p.key, first_slot, p.memory, p.deviation, p.before[period], out)
     return np.clip(out, -60.0, 60.0)
 
 
 def demand(weather: FactoryWeather, period: int, first_slot: int, start_h: float, slot_h: float, n: int) -> np.ndarray:
-    """Demand factor (about 1, at least 0.1) of ``n`` slots of a period, (n,) float64."""
+    """Demand factor (about 1, at least 0.1) of ``n`` slots of a period, (n,) float64; ``start_h`` as in ``ambient``."""
     out = np.empty(n)
-    fill_wave(start_h, slot_h, np.array(weather.demand_wave), out)
+    fill_wave(start_h, slot_h, first_slot, np.array(weather.demand_wave), out)
     p = weather.demand
     add_ar1(p.key, first_slot, p.memory, p.deviation, p.before[period], out)
     return np.maximum(out, 0.1)

@@ -43,7 +43,7 @@ def falsify(
     kind: int, values: np.ndarray, span: tuple[int, int, int], severity: float = 1.0, first: int = 0, held: float = NAN
 ):
     out = values.astype(np.float32).copy()
-    held = fault_channel(kind, severity, np.array(span, np.int64), KEY, first, 15.0, np.float32(10.0), held, out)
+    held = fault_channel(kind, np.array(span, np.int64), KEY, first, severity * 15.0, np.float32(10.0), held, out)
     return out, held
 
 

@@ -221,7 +221,8 @@ def test_week_and_climate_of_the_rollout_are_the_means_of_the_fleet():
 
 def test_remaining_by_hand():
     runtime, rest, running = (np.array(v) for v in ([110.0, 118.0, 50.0], [30.0, 0.0, 0.0], [25.0, 0.0, 0.0]))
-    life = Life(np.array([0, 0, 1]), np.array([10.0, 20.0, 5.0]), runtime, rest, running, np.array([0, 4, 1]),
+    at = np.array([10.0, 20.0, 5.0])
+    life = Life(np.array([0, 0, 1]), at, runtime, rest, running, np.array([0, 4, 1]),
                 np.array([10.0 - 1e-6, 20.0, 5.0]))  # fmt: skip
     sample = np.zeros((6, r.N_TRUTH))
     sample[:, r.T_RUNTIME] = 100.0, 105.0, 112.0, 118.0, 110.0, 118.0

@@ -82,7 +82,8 @@ class ServiceError(NexovaError):
 def suggest(name: str, allowed: Iterable[str]) -> str:
     """Text naming the nearest allowed spelling, or the allowed names when none is near."""
     names = sorted(allowed)
-    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    same = [allowed_name for allowed_name in names if allowed_name.lower() == name.lower()]
+    near = same or get_close_matches(name, names, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")

@@ -27,7 +27,7 @@ def write_crash(error: BaseException, version: str) -> Path | None:
     head = f"nexova_sim {version} · Python {platform.python_version()} · {platform.platform()}\nargv: {sys.argv}\n\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(head + "".join(traceback.format_exception(error)), encoding="utf-8")
+        path.write_text(head + "".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
     except OSError:
         return None
     return path

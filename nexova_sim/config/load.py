@@ -20,7 +20,8 @@ M = TypeVar("M", bound=BaseModel)
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
-MAX_WEATHER_HOURS = 36_525 * 24  # the longest run
+MAX_NODES = 100_000  # keys and values
+MAX_WEATHER_BYTES = 50_000_000  # hourly values of the longest run, a century, and room for other columns
 
 
 # What plain text means: the core schema of YAML 1.2, plus dates. YAML 1.1 reads 14:00 as 840, 010 as 8, no as false.
@@ -43,6 +44,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}  # type: ignore[misc]
     depth = 0
+    n_nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -51,6 +53,9 @@ class _StrictLoader(yaml.SafeLoader):
         if getattr(event, "tag", None) is not None:
             raise _refuse("tags (!name) are not allowed", event.start_mark)
         self.depth += 1
+        self.n_nodes += 1
+        if self.n_nodes > MAX_NODES:
+            raise _refuse(f"more than {MAX_NODES} keys and values", event.start_mark)
         if self.depth > MAX_DEPTH:
             raise _refuse(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
         try:
@@ -130,21 +135,25 @@ def find_config(name: str, base: Path | None = None) -> Path:
     raise ConfigError(f"{name}: no such file (looked in: {', '.join(dict.fromkeys(str(p) for p in places))}){hint}")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file whose top level is a mapping."""
+def _read_text(path: Path, most_bytes: int) -> str:
+    """The UTF-8 text of a file (or pipe) of at most ``most_bytes``; ConfigError otherwise."""
     try:
         if path.is_dir():
-            raise ConfigError(f"{path}: is a folder; give a YAML file")
+            raise ConfigError(f"{path}: is a folder; give a file")
         with path.open("rb") as handle:
-            data = handle.read(MAX_BYTES + 1)
-        text = data.decode("utf-8-sig")
+            data = handle.read(most_bytes + 1)
+        if len(data) > most_bytes:
+            raise ConfigError(f"{path}: more than {most_bytes} bytes; a file of this kind may have no more")
+        return data.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from error
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"{path}: more than {MAX_BYTES} bytes; a configuration file may have no more")
-    value = parse_yaml(text, str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file whose top level is a mapping."""
+    value = parse_yaml(_read_text(path, MAX_BYTES), str(path))
     if not isinstance(value, dict):
         kind = "nothing" if value is None else type(value).__name__
         raise ConfigError(f"{path}: the top level must be a mapping (key: value), got {kind}")
@@ -179,11 +188,11 @@ def _index(target: Any, key: str, above: Sequence[str], where: str) -> str | int
         return key
     parent = ".".join(above)
     if not isinstance(target, list):
-        raise ConfigError(f"{where}: {parent} is a value, not a mapping, so it has no key {key!r}")
+        raise ConfigError(f"{where}: {parent} is a value, not a mapping, so it has no key {shown(key)}")
     if re.fullmatch(r"[0-9]{1,9}", key) and int(key) < len(target):
         return int(key)
     numbers = f"its numbers are 0 to {len(target) - 1}" if target else "it is empty"
-    raise ConfigError(f"{where}: {parent} is a list, {key!r} is not a number of it; {numbers}")
+    raise ConfigError(f"{where}: {parent} is a list, {shown(key)} is not a number of it; {numbers}")
 
 
 def _allowed_keys(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
@@ -233,7 +242,7 @@ def _explain(model: type[BaseModel], item: Mapping[str, Any], where: str) -> str
     place = ".".join(str(part) for part in location) or "(top level)"
     place = place if len(place) <= 200 else place[:197] + "..."
     if item["type"] == "extra_forbidden":
-        parent = ".".join(str(part) for part in location[:-1])
+        parent = ".".join(str(part) for part in location[:-1])[:200]
         hint = suggest(str(location[-1]), _allowed_keys(model, location[:-1]))
         return f"{where}: {parent + ': ' if parent else ''}unknown key {shown(location[-1])}; {hint}"
     if item["type"] == "missing":
@@ -300,28 +309,24 @@ def resolve_fleet(fleet: FleetConfig, base: Path | None = None, where: str = "fl
 def read_weather(path: Path) -> list[float]:
     """Hourly ambient temperatures (degC) from a CSV file with a column ``ambient_c``, first row = start of the run."""
     import csv
+    import io
     import math
 
     values: list[float] = []
+    rows = csv.DictReader(io.StringIO(_read_text(path, MAX_WEATHER_BYTES), newline=""))
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            rows = csv.DictReader(handle)
-            if "ambient_c" not in (rows.fieldnames or ()):
-                raise ConfigError(f"{path}: no column 'ambient_c'; found: {shown(rows.fieldnames)}")
-            for number, row in enumerate(rows, start=2):
-                text = row["ambient_c"]
-                try:
-                    value = float(text) if text else math.nan
-                except ValueError:
-                    value = math.nan
-                if not -60.0 <= value <= 60.0:
-                    raise ConfigError(
-                        f"{path}:{number}: ambient_c must be a number from -60 to 60 degC, got {shown(text)}"
-                    )
-                values.append(value)
-                if len(values) > MAX_WEATHER_HOURS:
-                    raise ConfigError(f"{path}: more than {MAX_WEATHER_HOURS} rows; one row per hour is expected")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        if "ambient_c" not in (rows.fieldnames or ()):
+            raise ConfigError(f"{path}: no column 'ambient_c'; found: {shown(rows.fieldnames)}")
+        for number, row in enumerate(rows, start=2):
+            text = row["ambient_c"]
+            try:
+                value = float(text) if text else math.nan
+            except ValueError:
+                value = math.nan
+            if not -60.0 <= value <= 60.0:
+                raise ConfigError(f"{path}:{number}: ambient_c must be a number from -60 to 60 degC, got {shown(text)}")
+            values.append(value)
+    except csv.Error as error:
         raise ConfigError(f"{path}: cannot be read as CSV: {error}") from error
     if not values:
         raise ConfigError(f"{path}: no rows; expected a column 'ambient_c' with one value per hour")

@@ -373,7 +373,7 @@ def _falsify(fleet: Fleet, readings: dict[str, np.ndarray]) -> np.ndarray:
         elif kind == "dropout":
             part[:] = np.nan
         elif kind == "drift":
-            drift = fault.severity * size * np.arange(n) / (end - begin)
+            drift = fault.severity * size * np.arange(n) / max(1, round(fault.hours / step_h))
             part[:] = np.rint(np.maximum(part + drift, 0.0) * per_unit) / per_unit
         else:
             # Each channel has a stream of its own, so that two spiking sensors do not jump together.

@@ -1,4 +1,4 @@
-"""Machine kinds and fault kinds as data: one YAML file each, every number with its unit in the key and its source beside it."""
+"""Machine kinds and fault kinds as data: YAML files, every number with its unit in the key and its source beside it."""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ def add_values(tally: Tally, values: np.ndarray) -> Tally:
     n = len(values)
     if not n:
         return tally._replace(n_nan=tally.n_nan + n_nan)
-    low, high = float(values.min()), float(values.max())
+    # By way of text, so that a float32 0.1 is 0.1 and not 0.10000000149011612.
+    low, high = float(str(values.min())), float(str(values.max()))
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(values.mean(dtype=np.float64))
         deviation = values - np.float64(mean)

@@ -59,7 +59,8 @@ def parquet_settings(schema: pa.Schema, options: WriteOptions) -> dict[str, Any]
         "use_dictionary": dictionary,
         "column_encoding": encoding,
         "write_page_checksum": True,
-        "write_statistics": True,
+        # Not for floats: minimum and maximum leave NaN out, and DuckDB concludes from them that there is none.
+        "write_statistics": [item.name for item in schema if not pa.types.is_floating(item.type)],
         "store_schema": True,
     }
 

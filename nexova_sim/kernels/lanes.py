@@ -251,6 +251,16 @@ def crossing(before: float, after: float, level: float) -> float:
 
 
 @kernel
+def smallest(values: np.ndarray) -> int:
+    """Place of the first smallest of ``values`` (n,)."""
+    first = 0
+    for i in range(1, values.shape[0]):
+        if values[i] < values[first]:
+            first = i
+    return first
+
+
+@kernel
 def fail_lanes(block: Block, clock: Clock, slot: int, running: np.ndarray, before: np.ndarray, out_state: State,
                out: Output) -> int:  # fmt: skip
     """Record the first failure event of every machine that met a threshold in ``slot``; returns the slot to change at.
@@ -269,10 +279,7 @@ def fail_lanes(block: Block, clock: Clock, slot: int, running: np.ndarray, befor
         share[F_ELECTRICAL] = crossing(before[2, j], real[S_ELECTRICAL, j], 1.0)
         share[F_END_OF_LIFE] = crossing(run0, real[S_RUNTIME, j], p[M_LIFE_H, j])
         share[F_RANDOM] = crossing(age0, real[S_AGE, j], real[S_LIMIT, j])
-        first = 0
-        for e in range(1, N_FAILURES):
-            if share[e] < share[first]:
-                first = e
+        first = smallest(share)
         real[S_WEAR, j] = min(1.0, real[S_WEAR, j])
         real[S_FATIGUE, j] = min(1.0, real[S_FATIGUE, j])
         real[S_ELECTRICAL, j] = min(1.0, real[S_ELECTRICAL, j])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from nexova_sim.kernels._jit import kernel
-from nexova_sim.kernels.lanes import crossing
+from nexova_sim.kernels.lanes import crossing, smallest
 from nexova_sim.kernels.numbers import exp64
 from nexova_sim.kernels.rows import (
     B_AGE,
@@ -86,9 +86,7 @@ def run_to_failure(params: np.ndarray, branch: np.ndarray, week_load: np.ndarray
         gain = p[M_VIB_WEAR_GAIN, j]
         growth_log = p[M_WEAR_PER_MM_S_H, j] * gain
         growth_on = exp64(growth_log)
-        out_life[i, 0] = max_hours
-        out_life[i, 1] = 0.0
-        out_life[i, 2] = -1.0
+        out_life[i, 0], out_life[i, 1], out_life[i, 2] = max_hours, 0.0, -1.0
         for h in range(max_hours):
             x = week_load[j, (start_hour[i, 0] + h) % HOURS_PER_WEEK] * load_factor
             ambient = climate_c[j, (start_hour[i, 1] + h) % n_climate]
@@ -121,10 +119,7 @@ def run_to_failure(params: np.ndarray, branch: np.ndarray, week_load: np.ndarray
                     share[F_ELECTRICAL] = crossing(electrical, electrical1, 1.0)
                     share[F_END_OF_LIFE] = crossing(runtime, runtime + 1.0, p[M_LIFE_H, j])
                     share[F_RANDOM] = crossing(age, age + 1.0, limit_age)
-                    first = 0
-                    for e in range(1, N_FAILURES):
-                        if share[e] < share[first]:
-                            first = e
+                    first = smallest(share)
                     out_life[i, 0] = h + share[first]
                     out_life[i, 1] = runtime + share[first] - start_runtime
                     out_life[i, 2] = first

@@ -64,9 +64,9 @@ def fault_channel(
 ) -> float:
     """Falsify the readings of one channel inside a fault interval; returns the value a stuck sensor holds.
 
-    ``span`` (3,) int64: first and one-past-last step of the fault, and their difference. ``first_step`` is the step of
-    ``out_read[0]``. ``error`` is the fault's size in the channel's unit: a drift reaches it at its end, a spike has
-    twice that. ``held`` is NaN until the fault began in an earlier chunk.
+    ``span`` (3,) int64: first and one-past-last step of the fault, and its planned number of steps.
+    ``first_step`` is the step of ``out_read[0]``. ``error`` is the fault's size in the channel's unit: a drift
+    reaches it at its end, a spike has twice that. ``held`` is NaN until the fault began in an earlier chunk.
     """
     begin = max(span[0] - first_step, 0)
     end = min(span[1] - first_step, out_read.shape[0])

@@ -167,7 +167,7 @@ def falsify(
         size = _FAULT_SIZE.get(channel, _POWER_FAULT_FRAC * rated)
         held[number] = fault_channel(
             code,
-            np.array([begin, end, end - begin], np.int64),
+            np.array([begin, end, max(1, round(fault.hours / step_h))], np.int64),
             np.uint64(mix64(machine.keys[SENSOR_FAULT] + np.uint64(list(channels).index(channel)))),
             first,
             fault.severity * size,

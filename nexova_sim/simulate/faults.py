@@ -48,6 +48,7 @@ class Fault(NamedTuple):
     end_h: float
     severity: float
     is_sensor: bool
+    hours: float  # planned length, also beyond the end of the run: a drift's slope follows from it
 
 
 def components(names: list[str]) -> int:
@@ -73,7 +74,7 @@ def _random_faults(
         severity = kind.severity[0] + (kind.severity[1] - kind.severity[0]) * size
         channel = kind.channels[min(int(place * len(kind.channels)), len(kind.channels) - 1)] if kind.channels else None
         faults.append(
-            Fault(number, name, channel, onset, min(onset + hours, span_h), severity, kind.sensor is not None)
+            Fault(number, name, channel, onset, min(onset + hours, span_h), severity, kind.sensor is not None, hours)
         )
         onset += hours
     return faults
@@ -111,7 +112,8 @@ def _scheduled_faults(resolved: ResolvedFleet, machines: list[Machine], span_h: 
             )
         end = min(item.onset_h + item.hours, span_h)
         is_sensor = kind.sensor is not None
-        faults.append(Fault(places[item.machine], item.fault, channel, item.onset_h, end, item.severity, is_sensor))
+        place = places[item.machine]
+        faults.append(Fault(place, item.fault, channel, item.onset_h, end, item.severity, is_sensor, item.hours))
     return faults
 
 

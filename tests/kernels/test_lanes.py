@@ -217,3 +217,10 @@ def test_tiles_become_rows():
     codes = np.zeros((3, 8), np.int8)
     flush_codes(slots.astype(np.int8), 2, 3, 1, codes)
     np.testing.assert_array_equal(codes[2], [0, 2, 2, 2, 18, 18, 18, 0])
+
+
+def test_smallest_is_the_first_of_equals():
+    from nexova_sim.kernels.lanes import smallest
+
+    assert smallest(np.array([2.0, 0.5, 0.5, 3.0])) == 1
+    assert smallest(np.array([1.0])) == 0

@@ -15,7 +15,7 @@ from nexova_sim.base import errors
 from nexova_sim.base.errors import ConfigError, DataError, LockedError, NexovaError, need_extra, suggest
 from nexova_sim.base.hashing import canonical_json, code_hash, hash_file, hash_tree, hash_value, run_id
 from nexova_sim.base.log import user_folder, write_crash
-from nexova_sim.base.units import SUFFIXES, UNITS, to_house
+from nexova_sim.base.units import SUFFIXES, UNITS, suffix_of, to_house
 
 
 def test_an_error_carries_message_code_and_detail():
@@ -181,3 +181,7 @@ def test_every_house_unit_converts_to_itself():
     for house, table in UNITS.items():
         assert table[house] == (1.0, 0.0)
         assert house in SUFFIXES.values()
+        assert SUFFIXES[str(suffix_of(f"x_{SUFFIX_OF[house]}"))] == house
+
+
+SUFFIX_OF = {unit: suffix for suffix, unit in SUFFIXES.items()}

@@ -426,3 +426,13 @@ def test_open_streams_replaces_closed_ones(monkeypatch):
     echo.open_streams()
     assert sys.stdout.write("x") == 1
     sys.stdout.close()
+
+
+def test_silence_sends_a_stream_nowhere(tmp_path):
+    path = tmp_path / "f"
+    with path.open("w") as stream:
+        stream.write("told")
+        stream.flush()
+        echo.silence(stream)
+        stream.write("not told")
+    assert path.read_text() == "told"

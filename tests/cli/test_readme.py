@@ -1,0 +1,35 @@
+"""Every command and the Python of the README, run as a reader would, in an empty folder."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.S)
+
+
+def commands(text: str) -> list[list[str]]:
+    lines = [line.split("  #")[0].strip() for block in blocks(text, "sh") for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("nexova ")]
+
+
+def test_readme_runs(root: Path, tmp_path: Path):
+    text = (root / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "export.csv").write_text(
+        "timestamp,machine,power_kw,temperature_c,vibration_mm_s\n"
+        + "".join(f"2026-01-01T00:{m:02d}:00Z,p1,{10 + m % 3},50.5,1.2\n" for m in range(60))
+    )
+    found = commands(text)
+    assert len(found) >= 15
+    for words in found:
+        command = [sys.executable, "-m", "nexova_sim", *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{shlex.join(words)}\n{done.stderr}"
+    for code in blocks(text, "python"):
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr

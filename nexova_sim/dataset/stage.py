@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from nexova_sim.base.errors import ConfigError, DataError, LockedError
 from nexova_sim.base.hashing import canonical_json
+from nexova_sim.schema.manifest import FORMAT
 
 PLAN_NAME = "plan.json"
 _MANIFEST = "manifest.json"
@@ -205,6 +206,11 @@ def staged(out: Path, plan: object, overwrite: bool = False) -> Iterator[Stage]:
     if not out.name:
         raise ConfigError(f"--out {out}: is the root folder; choose a folder below it")
     folder, former = out.with_name(out.name + ".partial"), out.with_name(out.name + ".former")
+    for parent in out.parents:
+        if _raw_manifest(parent).get("format") == FORMAT:
+            raise ConfigError(
+                f"--out {out}: lies inside the dataset {parent} and would damage it; choose another --out"
+            )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with _locked(out):

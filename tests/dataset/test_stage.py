@@ -157,6 +157,14 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     assert (tmp_path / "precious").read_text() == ""
 
 
+def test_nothing_is_written_into_a_dataset(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/manifest.json").write_text('{"format": "nexova-dataset"}')
+    with pytest.raises(ConfigError, match="lies inside the dataset"):
+        make(tmp_path / "data" / "deep" / "out")
+    assert [p.name for p in (tmp_path / "data").rglob("*")] == ["manifest.json"]
+
+
 def test_an_empty_folder_is_taken(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out.partial").mkdir()

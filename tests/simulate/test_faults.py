@@ -115,7 +115,7 @@ def test_scheduled_faults_are_exact(onset_h, hours):
     item = {"machine": "f-pump-002", "fault": "imbalance", "onset_h": onset_h, "hours": hours, "severity": 0.5}
     resolved = small_fleet({"faults": {"scheduled": [item]}})
     (fault,) = plan_faults(resolved, make_machines(resolved))
-    assert fault == (1, "imbalance", None, onset_h, min(onset_h + hours, 24.0), 0.5, False)
+    assert fault == (1, "imbalance", None, onset_h, min(onset_h + hours, 24.0), 0.5, False, hours)
     arrays = fault_arrays([fault], 0, resolved)
     assert arrays.lane.tolist() == [1]
     assert arrays.onset_slot.tolist() == [round(onset_h * 12)]

@@ -220,7 +220,7 @@ def test_ctrl_c_is_130_and_can_be_resumed(tmp_path):
         "-c",
         TINY,
         "--set",
-        "days=120",
+        "days=300",
         "--set",
         "output.partition=day",
         "--set",

@@ -20,6 +20,7 @@ from nexova_sim.schema.tables import table_schema
 
 _MAY_BE_NAN = ("readings",)  # a sensor that drops out reads NaN; nothing else may
 _MAY_REPEAT = ("events", "labels")  # two things can happen to a machine at once
+_LABELS = ("month", "date")  # partition labels: the beginning of the ISO text of every time below
 _NO_TIME_MS = 0
 
 
@@ -203,7 +204,7 @@ def _span_problems(entry: FileEntry, manifest: Manifest, runs: list[Run]) -> Ite
         )
     for part in PurePosixPath(entry.path).parts[1:-1]:
         label, _, value = part.partition("=")
-        if label in {"month", "day"} and not (_iso(first).startswith(value) and _iso(last).startswith(value)):
+        if label in _LABELS and not (_iso(first).startswith(value) and _iso(last).startswith(value)):
             yield "partition", f"times from {_iso(first)} to {_iso(last)} do not belong under {part}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,17 +61,18 @@ def _view(dataset: Dataset, table: str) -> tuple[str, list[str]]:
         columns = ", ".join(f"NULL::{_KINDS.get(f.type, 'VARCHAR')} AS {_name(f.name)}" for f in schema)
         return f"CREATE VIEW {table} AS SELECT {columns} WHERE false", []
     paths = [str((dataset.folder / e.path).resolve()) for e in entries]
-    # Columns are named: DuckDB would make more of them from any folder above the dataset that is called key=value.
-    parts = [part.split("=", 1)[0] for part in PurePosixPath(entries[0].path).parts[:-1] if "=" in part]
     # A sensor that reports nothing is NaN in the files and NULL here, as one NaN would swallow every mean and maximum.
     floats = {item.name for item in schema if pa.types.is_floating(item.type)}
-    columns = ", ".join(
+    columns = [
         f"if(isnan({_name(c)}), NULL, {_name(c)}) AS {_name(c)}" if c in floats and table == "readings" else _name(c)
-        for c in dict.fromkeys([*schema.names, *parts])
-    )
-    files = f"[{', '.join(map(_text, paths))}]"
-    source = f"read_parquet({files}, hive_partitioning = true, hive_types_autocast = false)"
-    return f"CREATE VIEW {table} AS SELECT {columns} FROM {source}", paths
+        for c in schema.names
+    ]
+    # DuckDB's own hive partitioning would also read a folder above the dataset that is called key=value.
+    below = f"substr(filename, {len(str(dataset.folder.resolve())) + 2})"
+    keys = [part.split("=", 1)[0] for part in PurePosixPath(entries[0].path).parts[:-1] if "=" in part]
+    columns += [f"regexp_extract({below}, {_text(f'/{re.escape(key)}=([^/]*)/')}, 1) AS {_name(key)}" for key in keys]
+    source = f"read_parquet([{', '.join(map(_text, paths))}], hive_partitioning = false, filename = true)"
+    return f"CREATE VIEW {table} AS SELECT {', '.join(columns)} FROM {source}", paths
 
 
 @contextmanager

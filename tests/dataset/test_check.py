@@ -279,6 +279,12 @@ def test_times_must_fit_the_span_and_the_partition(copy):
         copy, lambda m: {"files": [e for e in m.files if e.path != READINGS], "rows": {**m.rows, "readings": 23040}}
     )
     assert "do not belong under month=2026-02" in problems(copy)["readings/month=2026-02/part-00000.parquet"]
+    rows = rows.slice(0, 1440)
+    put_table(copy, "readings/date=2026-01-05/part-00000.parquet", rows)
+    put_table(copy, "readings/date=2026-01-06/part-00000.parquet", rows)
+    found = problems(copy)
+    assert "readings/date=2026-01-05/part-00000.parquet" not in found
+    assert "do not belong under date=2026-01-06" in " ".join(f.problem for f in check(copy).findings)
     edit_manifest(copy, lambda _: {"end": "2026-01-06T00:00:00Z"})
     assert "leave the dataset's span" in " ".join(f.problem for f in check(copy).findings)
 

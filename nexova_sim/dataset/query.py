@@ -63,16 +63,16 @@ def _view(dataset: Dataset, table: str) -> tuple[str, list[str]]:
     paths = [str((dataset.folder / e.path).resolve()) for e in entries]
     # A sensor that reports nothing is NaN in the files and NULL here, as one NaN would swallow every mean and maximum.
     floats = {item.name for item in schema if pa.types.is_floating(item.type)}
-    columns = [
+    chosen = [
         f"if(isnan({_name(c)}), NULL, {_name(c)}) AS {_name(c)}" if c in floats and table == "readings" else _name(c)
         for c in schema.names
     ]
     # DuckDB's own hive partitioning would also read a folder above the dataset that is called key=value.
     below = f"substr(filename, {len(str(dataset.folder.resolve())) + 2})"
     keys = [part.split("=", 1)[0] for part in PurePosixPath(entries[0].path).parts[:-1] if "=" in part]
-    columns += [f"regexp_extract({below}, {_text(f'/{re.escape(key)}=([^/]*)/')}, 1) AS {_name(key)}" for key in keys]
+    chosen += [f"regexp_extract({below}, {_text(f'/{re.escape(key)}=([^/]*)/')}, 1) AS {_name(key)}" for key in keys]
     source = f"read_parquet([{', '.join(map(_text, paths))}], hive_partitioning = false, filename = true)"
-    return f"CREATE VIEW {table} AS SELECT {', '.join(columns)} FROM {source}", paths
+    return f"CREATE VIEW {table} AS SELECT {', '.join(chosen)} FROM {source}", paths
 
 
 @contextmanager

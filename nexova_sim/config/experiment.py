@@ -6,12 +6,12 @@ A stage runs when its section is there. Every section is one field of ``Experime
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
 from nexova_sim.base.errors import ConfigError
 from nexova_sim.config.load import apply_overrides, build, find_config, load_fleet, read_yaml
@@ -55,10 +55,15 @@ class ExperimentConfig(Strict):
 
 
 class ResolvedExperiment(Strict):
-    """An experiment with its fleet read in."""
+    """An experiment with its fleet read in, and by stage (``parts``) what other files its sections name."""
 
     experiment: ExperimentConfig
     fleet: ResolvedFleet | None
+    parts: dict[str, SerializeAsAny[Strict]] = Field(default_factory=dict)
+
+
+# Stage name -> how the files named in its section are read in; the second argument is the experiment's folder.
+_PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {}
 
 
 def _settings(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
@@ -80,13 +85,16 @@ def load_experiment(name: str | Path, settings: Sequence[str] = (), seed: int | 
     path = find_config(os.fspath(name))
     raw = apply_overrides(read_yaml(path), settings)
     experiment = build(ExperimentConfig, raw, str(path))
+    sections = {name: getattr(experiment, name) for name in _PARTS}
+    parts = {name: _PARTS[name](part, path.parent) for name, part in sections.items() if part is not None}
     section = experiment.simulate
     if section is None:
         if seed is not None:
             raise ConfigError(f"--seed {seed}: {path} simulates nothing (it has 'dataset'); leave --seed out")
-        return ResolvedExperiment(experiment=experiment, fleet=None)
+        return ResolvedExperiment(experiment=experiment, fleet=None, parts=parts)
     if seed is not None:
         section = section.model_copy(update={"overrides": {**section.overrides, "seed": seed}})
         experiment = experiment.model_copy(update={"simulate": section})
     found = find_config(section.fleet, path.parent)
-    return ResolvedExperiment(experiment=experiment, fleet=load_fleet(found, list(_settings(section.overrides))))
+    fleet = load_fleet(found, list(_settings(section.overrides)))
+    return ResolvedExperiment(experiment=experiment, fleet=fleet, parts=parts)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from nexova_sim.report import tables
+from nexova_sim.report.chapters import Chapter
 from nexova_sim.report.figures import machine_figure, power_figure
 from nexova_sim.report.states import (
     CRITICAL,
@@ -31,13 +29,13 @@ from nexova_sim.report.states import (
 )
 from nexova_sim.report.tables import FleetData, MachineRow
 from nexova_sim.report.views import machine_view, merge_edges, power_lines
+from nexova_sim.report.words import environment, island, percent
 
 _HERE = Path(__file__).resolve().parent
 _WIDE_PX, _NARROW_PX = 1080, 348
 _NARROW_BINS, _POWER_BINS, _STRIP_BINS = 160, 240, 120
 _MOST_ROWS = 2000
 _MOST_ATTENTION = 12
-_THIN, _DASH, _MINUS = "\u202f", "\u2013", "\u2212"
 
 
 class Making(NamedTuple):
@@ -54,53 +52,6 @@ class Page(NamedTuple):
     html: str
     n_figures: int
     states: Mapping[str, int]
-
-
-def number(value: float | None, digits: int = 0) -> str:
-    """A number with ``digits`` decimals and thin spaces between thousands; a dash for what is not known."""
-    if value is None or not math.isfinite(value):
-        return _DASH
-    return f"{value:,.{digits}f}".replace(",", _THIN).replace("-", _MINUS)
-
-
-def percent(share: float | None, digits: int = 0) -> str:
-    """A share 0..1 as percent without the sign; what only rounds to 0 or 100 is said with '<' or '>'."""
-    if share is None or not math.isfinite(share):
-        return _DASH
-    least = 10.0**-digits
-    if share > 0.0 and round(share * 100.0, digits) == 0.0:
-        return f"<{number(least, digits)}"
-    if share < 1.0 and round(share * 100.0, digits) == 100.0:
-        return f">{number(100.0 - least, digits)}"
-    return number(share * 100.0, digits)
-
-
-def clock(ms: int | None) -> str:
-    """UTC time to the minute, 2026-01-05 06:00."""
-    return _DASH if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def duration(seconds: float) -> str:
-    """A duration in its natural unit: 45 s, 5 min, 2.5 h, 9.5 days."""
-    for unit, size, limit in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
-        if seconds < limit:
-            return f"{_brief(seconds / size)}{_THIN}{unit}"
-    return f"{_brief(seconds / 86_400)}{_THIN}days"
-
-
-def _brief(value: float) -> str:
-    """One decimal, or none when it would be a zero."""
-    value = round(value, 1)
-    return number(value, 0 if value.is_integer() else 1)
-
-
-def island(value: Any) -> Markup:  # noqa: ANN401
-    """JSON for a script element: whatever could end the element or start markup is an escape sequence."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # Inside a script element nothing is unescaped, so every sign that means something to HTML must not be there at all.
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)
 
 
 def strip(states: np.ndarray) -> Markup:
@@ -189,21 +140,12 @@ def _power(fleet: FleetData, factories: Sequence[tables.FactoryRow]) -> dict[str
     }
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(number=number, percent=percent, clock=clock, duration=duration)
-    return environment
+def render(title: str, fleet: FleetData, making: Making, max_figures: int,
+           chapters: Sequence[Chapter] = ()) -> Page:  # fmt: skip
+    """The report of a fleet; the same data give the same page. At most ``max_figures`` machines get a figure.
 
-
-def render(title: str, fleet: FleetData, making: Making, max_figures: int) -> Page:
-    """The report of a fleet; the same data give the same page. At most ``max_figures`` machines get a figure."""
+    ``chapters`` of later stages stand between the fleet and its data quality, in the order given.
+    """
     grid = fleet.series.grid
     faults = tables.fault_rows(fleet.labels)
     stops = tables.stop_rows(fleet.events, grid.end_ms)
@@ -217,13 +159,14 @@ def render(title: str, fleet: FleetData, making: Making, max_figures: int) -> Pa
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     counts = _state_counts(machines, truth)
     html = (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             title=title,
             fleet=fleet,
             grid=grid,
             making=making,
+            chapters=chapters,
             machines=machines,
             strips=[strip(row) for row in states],
             factories=factories,
@@ -249,7 +192,7 @@ def render(title: str, fleet: FleetData, making: Making, max_figures: int) -> Pa
             state_names=STATE_NAMES,
             state_keys=STATE_KEYS,
             data=island({"machines": [_record(row) for row in machines]}),
-            css=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+            css=Markup("\n".join([(_HERE / "page.css").read_text(encoding="utf-8"), *(c.css for c in chapters)])),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode(),
         )

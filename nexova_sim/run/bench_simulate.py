@@ -9,10 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from nexova_sim.config.load import load_fleet
 from nexova_sim.dataset.write import WriteOptions, parquet_settings
 from nexova_sim.kernels.fleet import run_block
 from nexova_sim.kernels.rows import S_VARIATION, State
+from nexova_sim.run.benchmark import Benchmark
 from nexova_sim.run.simulate import simulate
 from nexova_sim.simulate.blocks import (
     Pool,
@@ -256,3 +257,64 @@ def help_start() -> float:
     """CPU-seconds of ``nexova --help``."""
     run_child(["--help"])
     return min(run_child(["--help"]).cpu_s for _ in range(5))
+
+
+BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
+    {
+        "kernel_rate": Benchmark(
+            "simulate", "M machine-steps/CPU-s", 60.0, "min",
+            "load, twin, faults, noise and sensors of the seed fleet (54 machines, 2 s), one thread, best of 7",
+            kernel_rate,
+        ),
+        "kernel_rate_minutes": Benchmark(
+            "simulate", "M machine-steps/CPU-s", 60.0, "min",
+            "the same for the plant fleet (200 machines, 60 s, inputs change every 5 steps), best of 7",
+            kernel_rate_minutes,
+        ),
+        "kernel_vs_numpy": Benchmark(
+            "simulate", "x", 8.0, "min",
+            "CPU time of the same model in NumPy vectorised over 200 machines (tests/naive.py) over ours",
+            kernel_vs_numpy,
+        ),
+        "simulate_vs_pyarrow": Benchmark(
+            "simulate", "x", 1.5, "max",
+            "CPU time of simulating 14 M readings to disk over pyarrow writing the same tables, in turn, best of 5",
+            simulate_vs_pyarrow,
+        ),
+        "simulate_rate": Benchmark(
+            "simulate", "M readings/CPU-s", 7.0, "min",
+            "14 M readings end to end after compile, one thread, best of 5",
+            simulate_rate,
+        ),
+        "thread_scaling": Benchmark(
+            "simulate", "x", 1.7, "min",
+            "wall time with one thread over two threads, 14 M readings, in turn, best of 5; needs two idle cores",
+            thread_scaling,
+        ),
+        "memory_growth": Benchmark(
+            "simulate", "x", 1.10, "max",
+            "peak resident memory of a process simulating 140 M readings over 14 M, same machines, ten times the span",
+            memory_growth,
+        ),
+        "memory_peak": Benchmark(
+            "simulate", "MiB", 1024.0, "max",
+            "peak resident memory of a process simulating 140 M readings",
+            memory_peak,
+        ),
+        "compile_once": Benchmark(
+            "simulate", "CPU-s", 15.0, "max",
+            "first simulation with an empty kernel cache minus the same with a warm one",
+            compile_once,
+        ),
+        "cached_start": Benchmark(
+            "simulate", "CPU-s", 1.5, "max",
+            "whole process simulating the tiny fleet with a warm cache, best of 3",
+            cached_start,
+        ),
+        "help_start": Benchmark(
+            "simulate", "CPU-s", 0.35, "max",
+            "whole process of nexova --help, best of 5",
+            help_start,
+        ),
+    }
+)  # fmt: skip

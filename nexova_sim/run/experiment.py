@@ -22,7 +22,8 @@ from nexova_sim.base.hashing import hash_file, hash_value, run_id
 from nexova_sim.config.experiment import ResolvedExperiment
 from nexova_sim.dataset.stage import PLAN_NAME, explain_os_error, staged, write_durably
 from nexova_sim.run.provenance import provenance
-from nexova_sim.run.stages import STAGES, Stage, Work, check_stage, stage_code
+from nexova_sim.run.stage import Stage, Work, stage_code
+from nexova_sim.run.stages import STAGES, check_stage
 from nexova_sim.schema.manifest import MANIFEST_NAME, load_manifest
 
 FORMAT = "nexova-stage"
@@ -119,10 +120,11 @@ def _nodes(resolved: ResolvedExperiment, root: Path) -> dict[str, _Node]:
                 maker = next(n for n, s in STAGES.items() if s.gives == need)
                 raise ConfigError(f"stage {name} needs {need}, which stage {maker} leaves; add the section {maker!r}")
         config = stage.config(resolved)
-        inputs = {need: ids[need] for need in stage.needs}
+        wanted = (*stage.needs, *(name for name in stage.uses if name in paths))
+        inputs = {need: ids[need] for need in wanted}
         ident = run_id(name, config, stage_code(stage), inputs)
         folder = root / "stages" / name / ident
-        nodes[name] = _Node(name, stage, ident, folder, config, {n: paths[n] for n in stage.needs}, inputs)
+        nodes[name] = _Node(name, stage, ident, folder, config, {n: paths[n] for n in wanted}, inputs)
         paths[stage.gives], ids[stage.gives] = folder / stage.gives, ident
     return nodes
 
@@ -197,7 +199,7 @@ def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, select
 
 def _need_inputs(nodes: Mapping[str, _Node], node: _Node) -> None:
     for name, other in nodes.items():
-        if other.stage.gives in node.stage.needs:
+        if other.stage.gives in node.inputs:
             why = find_damage(other.folder, other.id)
             if why:
                 raise DataError(

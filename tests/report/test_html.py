@@ -12,7 +12,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nexova_sim.report.html import Making, clock, duration, island, number, percent, render, strip
+from nexova_sim.report.html import Making, render, strip
+from nexova_sim.report.words import clock, duration, island, number, percent
 from tests.report_fleet import END, START, events_table, factories_table, fleet, labels_table, machines_table, manifest
 
 MAKING = Making((("Seed", "1"),), ("nexova run --config config.resolved.yaml",), "fleet:\n  name: hand\n")

@@ -17,6 +17,8 @@ from nexova_sim.run import experiment, stages
 from nexova_sim.run.experiment import Selection, default_root, enabled, find_damage, plan_experiment, run_experiment
 from nexova_sim.run.provenance import git_state, provenance
 from nexova_sim.run.report_data import collect, making_of
+from nexova_sim.run.stage import stage_code
+from nexova_sim.run.stages_data import report_stage
 
 TINY = """
 name: small
@@ -161,12 +163,18 @@ def test_a_change_of_code_is_a_change(first, monkeypatch):
 def test_code_of_a_stage_covers_its_template_and_its_rooms():
     package = Path(stages.__file__).resolve().parent.parent
     for stage in stages.STAGES.values():
-        assert len(stages.stage_code(stage)) == 64
+        assert len(stage_code(stage)) == 64
         assert all((package / room).is_dir() for room in stage.rooms) and all(
             (package / f).is_file() for f in stage.files
         )
     unread = {p.name for p in (package / "report").iterdir() if p.is_file() and p.suffix != ".py"}
     assert unread == {Path(f).name for f in stages.STAGES["report"].files if f.startswith("report/")}
+
+
+def test_the_report_uses_what_the_stages_before_it_leave():
+    assert stages.STAGES["report"].uses == report_stage(stages.STAGES["report"].uses).uses
+    left = {s.gives for s in stages.STAGES.values()} - {"dataset", "description.json", "report.html"}
+    assert set(stages.STAGES["report"].uses) == left
 
 
 def test_interrupted_run_resumes_and_gives_the_same_bytes(first, tmp_path, monkeypatch):

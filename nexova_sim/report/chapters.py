@@ -1,0 +1,30 @@
+"""Chapters of the report: what a later stage of a run left becomes a section of the page, made by a row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+
+class Chapter(NamedTuple):
+    """A section: ``id`` (the anchor), ``title``, its inner ``html`` (already escaped) and rules added to the style.
+
+    The page is one file and runs no script but its own: figures are inline SVG, and ``css`` must not end the element.
+    """
+
+    id: str
+    title: str
+    html: Markup
+    css: str = ""
+
+
+CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType({})
+
+
+def make_chapters(inputs: Mapping[str, Path]) -> tuple[Chapter, ...]:
+    """The chapters of the artifacts in ``inputs`` (name to file or folder), in the order of the registry."""
+    return tuple(make(inputs[name]) for name, make in CHAPTERS.items() if name in inputs)

@@ -1,4 +1,4 @@
-"""What ``nexova anomaly score`` leaves: the scores of every reading, the alarms raised, and the keys of its manifest."""
+"""What ``nexova anomaly score`` leaves: a score for every reading, the alarms raised, the keys of its manifest."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TABLES: Mapping[str, tuple[Channel, ...]] = MappingProxyType(
             Channel("channel", "1", "text", None, None, "channel that drove it; readings = rows are missing"),
             Channel("detector", "1", "text", None, None, "detector, or the part of it, that raised it"),
             Channel("finding", "1", "text", None, None, "what was found, in words"),
-            Channel("peak_ratio", "1", "float32", 0.0, None, "highest statistic as a multiple of the threshold's"),
+            Channel("peak_ratio", "1", "float32", 0.0, None, "highest statistic, as a multiple of its threshold"),
         ),
     }
 )

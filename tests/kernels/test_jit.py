@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nexova_sim.kernels import _jit
-from nexova_sim.kernels._jit import cache_folder, kernel, kernel_nan, room_hash
+from nexova_sim.kernels._jit import cache_folder, kernel, kernel_nan, source_hash
 
 HELPER = "from room._jit import kernel\n\n@kernel\ndef helper(x):\n    return x + {number}\n"
 CALLER = """
@@ -48,7 +48,9 @@ def python(room: Path, code: str, **env: str) -> str:
 
 
 ASK = "from room.caller import call; print(call(10.0))"
-FOLDER = "from room._jit import cache_folder; print(cache_folder())"
+WHERE = "from pathlib import Path; import room; path = Path(room.__file__).with_name('caller.py'); "
+FOLDER = WHERE + "from room._jit import cache_folder; print(cache_folder(path))"
+HASH = WHERE + "from room._jit import source_hash; print(source_hash(path))"
 
 
 def test_an_edit_in_another_file_is_noticed(room, tmp_path):
@@ -69,30 +71,36 @@ def test_a_compiled_kernel_is_loaded_the_second_time(room, tmp_path):
     assert python(room, hits, NEXOVA_CACHE_DIR=str(cache)) == "1"
 
 
-def test_every_file_of_the_room_counts(room, tmp_path):
-    """Renaming, adding, removing or editing a file each gives another folder."""
-    ask = "from room._jit import room_hash; print(room_hash())"
-    seen = [python(room, ask)]
-    (room / "more.py").write_text("")
-    seen.append(python(room, ask))
-    (room / "more.py").rename(room / "other.py")
-    seen.append(python(room, ask))
-    (room / "other.py").write_text("# a comment")
-    seen.append(python(room, ask))
-    assert len(set(seen)) == 4
-    (room / "other.py").unlink()
-    assert python(room, ask) == seen[0]
+def test_what_a_file_imports_counts_and_nothing_else(room):
+    """An edit of the file, of what it imports in two steps, or of the policy gives another folder; a stranger's not."""
+    (room / "helper.py").write_text("from room.deep import two\n" + HELPER.format(number=1.0))
+    (room / "deep.py").write_text("two = 2.0\n")
+    (room / "stranger.py").write_text("")
+    seen = [python(room, HASH)]
+    (room / "stranger.py").write_text("x = 1\n")
+    assert python(room, HASH) == seen[0]
+    for name in ("caller", "helper", "deep", "_jit"):
+        with (room / f"{name}.py").open("a") as file:
+            file.write("# a comment\n")
+        seen.append(python(room, HASH))
+    assert len(set(seen)) == 5
+
+
+def test_an_import_of_the_room_itself_counts_every_file(room):
+    (room / "caller.py").write_text("from room import helper, stranger\n")
+    (room / "stranger.py").write_text("")
+    before = python(room, HASH)
+    (room / "stranger.py").write_text("x = 1\n")
+    assert python(room, HASH) != before
 
 
 def test_where_the_cache_is(room, tmp_path):
-    digest = python(room, "from room._jit import room_hash; print(room_hash())")
-    assert python(room, FOLDER, NEXOVA_CACHE_DIR=str(tmp_path / "a")) == str(tmp_path / "a" / "kernels" / digest)
-    assert python(room, FOLDER, XDG_CACHE_HOME=str(tmp_path / "b")) == str(
-        tmp_path / "b" / "nexova_sim" / "kernels" / digest
-    )
-    assert python(room, FOLDER, HOME=str(tmp_path / "c")) == str(
-        tmp_path / "c" / ".cache" / "nexova_sim" / "kernels" / digest
-    )
+    name = f"caller-{python(room, HASH)}"
+    assert python(room, FOLDER, NEXOVA_CACHE_DIR=str(tmp_path / "a")) == str(tmp_path / "a" / "kernels" / name)
+    home = tmp_path / "b" / "nexova_sim" / "kernels" / name
+    assert python(room, FOLDER, XDG_CACHE_HOME=str(tmp_path / "b")) == str(home)
+    home = tmp_path / "c" / ".cache" / "nexova_sim" / "kernels" / name
+    assert python(room, FOLDER, HOME=str(tmp_path / "c")) == str(home)
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(room, tmp_path):
@@ -110,10 +118,12 @@ def test_a_read_only_cache_is_done_without(room, tmp_path):
     assert python(room, ASK, NEXOVA_CACHE_DIR=str(folder)) == "22.0"
 
 
-def test_the_room_has_one_hash():
-    assert len(room_hash()) == 12 and int(room_hash(), 16) >= 0
-    folder = cache_folder()
-    assert folder is None or folder.name == room_hash()
+def test_every_kernel_file_has_its_folder():
+    files = sorted(Path(_jit.__file__).parent.glob("*.py"))
+    assert len({source_hash(f) for f in files}) > 10
+    for file in files:
+        folder = cache_folder(file)
+        assert folder is None or folder.name == f"{file.stem}-{source_hash(file)}"
 
 
 def test_flags_keep_the_order_of_operations():

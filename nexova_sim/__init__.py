@@ -23,6 +23,7 @@ _PUBLIC = {
     "query": "nexova_sim.run.data",
     "export": "nexova_sim.run.data",
     "split": "nexova_sim.run.data",
+    "find_opportunities": "nexova_sim.run.opportunities",
     "open_dataset": "nexova_sim.run.data",
     "FleetConfig": "nexova_sim.config.types",
     "KindConfig": "nexova_sim.config.kinds",

@@ -14,6 +14,7 @@ from nexova_sim.base.errors import EXIT_OK, UsageError, suggest
 from nexova_sim.cli import echo
 from nexova_sim.cli.bench import bench
 from nexova_sim.cli.data import app as data
+from nexova_sim.cli.energy import app as energy
 from nexova_sim.cli.exits import report_failure
 from nexova_sim.cli.ingest import ingest
 from nexova_sim.cli.run import run as experiment
@@ -34,6 +35,7 @@ app.command()(ingest)
 app.command("run")(experiment)
 app.add_typer(twin)
 app.add_typer(data)
+app.add_typer(energy)
 
 
 def _show_version(value: bool) -> None:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nexova_sim.config.kinds import Damage, KindConfig, Vibration
+from nexova_sim.config.kinds import Damage, KindConfig
+from nexova_sim.config.nominal import SEED_KW_PER_MM_S, SEED_RISE_K_PER_KW, SEED_TAU_H, nominal_parameters
 from nexova_sim.config.types import FleetConfig, ResolvedFleet
 from nexova_sim.kernels.load import DutyParams
 from nexova_sim.kernels.numbers import exp64
@@ -45,9 +46,6 @@ from nexova_sim.kernels.rows import (
 from nexova_sim.kernels.wear import NO_LIMIT_H, hours_to_wear_out, weibull_age_h
 
 _STATIONARY_COUNTER = 2**32 - 1
-SEED_RISE_K_PER_KW = 2.5  # 0.05 K/s per kW over 0.02 /s
-SEED_TAU_H = 50.0 / 3600.0  # 1 / (0.02 /s)
-SEED_KW_PER_MM_S = 10.0
 SEED_WEAR_GAIN_MM_S = 2.0
 
 
@@ -129,40 +127,11 @@ def pad(values: list[float] | list[int], dtype: type = float) -> np.ndarray:
 
 def parameter_row(machine: Machine, kind: KindConfig, fleet: FleetConfig) -> dict[str, float]:
     """Parameters of one machine by the field names of MachineParams."""
-    is_seed = fleet.physics == "seed"
-    loss = kind.thermal.heating == "loss" and not is_seed
-    # The platform's constants are the defaults of these two types; a kind's own numbers must not leak into them.
-    d = Damage() if is_seed else kind.damage
-    v = Vibration(rated_mm_s=kind.vibration.rated_mm_s) if is_seed else kind.vibration
-    ageing_h = d.montsinger_life_h
     leave = fleet.maintenance.on_failure == "leave"
     return {
-        "rated_kw": kind.rated_kw,
-        "standby_kw": kind.rated_kw * kind.standby_frac,
-        "rise_k": machine.build["rise_k"],
-        "tau_h": machine.build["tau_h"],
-        "heat_fixed": kind.thermal.fixed_loss_frac if loss else 0.0,
-        "heat_linear": 0.0 if loss else 1.0,
-        "heat_square": 1.0 - kind.thermal.fixed_loss_frac if loss else 0.0,
-        "vib_rated_mm_s": machine.build["vib_rated_mm_s"],
-        "vib_heat_gain": v.heat_gain_mm_s_per_k,
-        "vib_knee_c": v.heat_knee_c,
-        "vib_wear_gain": v.wear_gain_mm_s,
-        "fatigue_per_k_h": d.fatigue_per_k_h if ageing_h is None else 0.0,
-        "fatigue_knee_c": d.fatigue_knee_c,
-        "montsinger_per_h": 0.0 if ageing_h is None else 1.0 / ageing_h,
-        "montsinger_ref_c": d.montsinger_reference_c,
-        "montsinger_halving_k": d.montsinger_halving_k,
-        "wear_per_mm_s_h": machine.build["wear_per_mm_s_h"],
-        "bearing_exponent": d.bearing_exponent,
-        "bearing_ref_frac": d.bearing_reference_frac,
-        "wear_noise_per_sqrt_h": d.wear_noise_per_sqrt_h,
-        "electrical_per_h": d.electrical_per_h,
-        "life_h": d.rated_life_h,
-        "weibull_shape": kind.hazard.weibull_shape,
-        "weibull_scale_h": NO_LIMIT_H if is_seed else (kind.hazard.weibull_scale_h or NO_LIMIT_H),
+        **nominal_parameters(kind, fleet.physics),
+        **{name: machine.build[name] for name in ("rise_k", "tau_h", "vib_rated_mm_s", "wear_per_mm_s_h")},
         "response_h": NO_LIMIT_H if leave else kind.service.response_h,
-        "repair_h": kind.costs.failure_h,
     }
 
 

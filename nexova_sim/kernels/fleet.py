@@ -238,8 +238,8 @@ def run_block(block: Block, clock: Clock, inputs: Inputs, state: State, out_stat
     slot_running = np.empty((tile_slots, LANES))
     slot_status = np.empty((tile_slots, LANES), np.int8)
     no_rate = np.zeros((tile_slots, LANES))
-    filled = 0
-    row = 0
+    filled = np.int64(0)
+    row = np.int64(0)
     effect = np.empty((N_EFFECTS, LANES))
     w = np.empty((N_WORK, LANES))
     load_params(p, step_h, w)
@@ -365,7 +365,7 @@ def run_block(block: Block, clock: Clock, inputs: Inputs, state: State, out_stat
                 flush_slots(slot_runtime, slot_running, filled, n_steps, row, out.runtime_h)
                 flush_codes(slot_status, filled, n_steps, row, out.status)
             row += filled * n_steps
-            filled = 0
+            filled = np.int64(0)
         if any_noise:
             for j in range(LANES):
                 key = block.keys[WEAR_NOISE, j]

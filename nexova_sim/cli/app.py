@@ -14,6 +14,7 @@ from nexova_sim.base.errors import EXIT_OK, UsageError, suggest
 from nexova_sim.cli import echo
 from nexova_sim.cli.bench import bench
 from nexova_sim.cli.data import app as data
+from nexova_sim.cli.decisions import app as decisions
 from nexova_sim.cli.energy import app as energy
 from nexova_sim.cli.exits import report_failure
 from nexova_sim.cli.ingest import ingest
@@ -36,6 +37,7 @@ app.command("run")(experiment)
 app.add_typer(twin)
 app.add_typer(data)
 app.add_typer(energy)
+app.add_typer(decisions)
 
 
 def _show_version(value: bool) -> None:

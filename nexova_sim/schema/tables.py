@@ -16,6 +16,8 @@ TIME = pa.timestamp("ms", tz="UTC")
 _TYPES: Mapping[str, Any] = {
     "id": pa.dictionary(pa.int16(), pa.string()),
     "status": pa.dictionary(pa.int8(), pa.string()),
+    "word": pa.dictionary(pa.int8(), pa.string()),
+    "int32": pa.int32(),
     "time": TIME,
     "text": pa.string(),
     "bool": pa.bool_(),
@@ -26,6 +28,7 @@ _TYPES: Mapping[str, Any] = {
 _NUMPY: Mapping[Any, type[np.generic]] = {
     pa.int8(): np.int8,
     pa.int16(): np.int16,
+    pa.int32(): np.int32,
     pa.int64(): np.int64,
     TIME: np.int64,
     pa.float32(): np.float32,

@@ -12,6 +12,7 @@ import typer
 from nexova_sim import __version__
 from nexova_sim.base.errors import EXIT_OK, UsageError, suggest
 from nexova_sim.cli import echo
+from nexova_sim.cli.alerts import app as alerts
 from nexova_sim.cli.bench import bench
 from nexova_sim.cli.data import app as data
 from nexova_sim.cli.decisions import app as decisions
@@ -38,6 +39,7 @@ app.add_typer(twin)
 app.add_typer(data)
 app.add_typer(energy)
 app.add_typer(decisions)
+app.add_typer(alerts)
 
 
 def _show_version(value: bool) -> None:

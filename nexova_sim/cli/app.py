@@ -17,6 +17,7 @@ from nexova_sim.cli.bench import bench
 from nexova_sim.cli.data import app as data
 from nexova_sim.cli.decisions import app as decisions
 from nexova_sim.cli.energy import app as energy
+from nexova_sim.cli.events import app as events
 from nexova_sim.cli.exits import report_failure
 from nexova_sim.cli.ingest import ingest
 from nexova_sim.cli.run import run as experiment
@@ -40,6 +41,7 @@ app.add_typer(data)
 app.add_typer(energy)
 app.add_typer(decisions)
 app.add_typer(alerts)
+app.add_typer(events)
 
 
 def _show_version(value: bool) -> None:

@@ -14,7 +14,7 @@ HOUR_MS = 3_600_000.0
 
 
 @kernel_nan
-def hour_of_week(hour: int) -> int:
+def _hour_of_week(hour: int) -> int:
     """Hour of the week, 0 = Monday 00:00 UTC, of an hour counted since 1970 (which began on a Thursday)."""
     return (hour + 72) % c.N_WEEK
 
@@ -66,11 +66,11 @@ def slope(m: int, r: int, x: float, dt_h: float, window_h: float, out_state: np.
 
 
 @kernel_nan
-def baseline_kw(table: np.ndarray, week: np.ndarray, m: int, r: int, t: float) -> float:
+def _baseline_kw(table: np.ndarray, week: np.ndarray, m: int, r: int, t: float) -> float:
     """Baseline power (kW) of machine ``m`` for rule ``r`` at ``t``; NaN when none is known."""
     which = int(table[m, r, c.BASELINE])
     if which != c.NOMINAL:
-        hour = hour_of_week(np.int64(t) // np.int64(HOUR_MS))
+        hour = _hour_of_week(np.int64(t) // np.int64(HOUR_MS))
         if week[m, hour, 1] > 0.0:
             return week[m, hour, 0]
         if which == c.WEEK:
@@ -84,7 +84,7 @@ def learn(m: int, t: float, kw: float, out_state: np.ndarray, out_week: np.ndarr
     hour = np.int64(t) // np.int64(HOUR_MS)
     if out_state[m, -1, c.HOUR] != hour:
         if out_state[m, -1, c.HOUR_COUNT] > 0.0:
-            slot = hour_of_week(int(out_state[m, -1, c.HOUR]))
+            slot = _hour_of_week(int(out_state[m, -1, c.HOUR]))
             out_week[m, slot, 1] += 1.0
             out_week[m, slot, 0] += (
                 out_state[m, -1, c.HOUR_SUM] / out_state[m, -1, c.HOUR_COUNT] - out_week[m, slot, 0]
@@ -101,7 +101,7 @@ def derived(table: np.ndarray, week: np.ndarray, m: int, r: int, t: float, dt_ms
             out_state: np.ndarray) -> float:  # fmt: skip
     """What rule ``r`` makes of the reading ``x``: percent of the baseline or trend; NaN while it cannot be told."""
     if table[m, r, c.SIGNAL] == c.PERCENT:
-        kw = baseline_kw(table, week, m, r, t)
+        kw = _baseline_kw(table, week, m, r, t)
         return 100.0 * x / kw if kw > 0.0 else math.nan
     y = slope(m, r, x, dt_ms / HOUR_MS, table[m, r, c.WINDOW] / HOUR_MS, out_state)
     if out_state[m, r, c.BEGIN] == c.NONE:

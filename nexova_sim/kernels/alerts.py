@@ -17,7 +17,7 @@ from nexova_sim.kernels.alert_state import AlertRules, AlertState
 
 
 @kernel_nan
-def emit(table: np.ndarray, m: int, r: int, resolved_ms: float, how: int, out_state: np.ndarray,
+def _emit(table: np.ndarray, m: int, r: int, resolved_ms: float, how: int, out_state: np.ndarray,
          out_alerts: np.ndarray) -> None:  # fmt: skip
     """Write the open alert of (m, r) as the next row and close it."""
     n = int(out_alerts[-1, 0])
@@ -43,7 +43,7 @@ def emit(table: np.ndarray, m: int, r: int, resolved_ms: float, how: int, out_st
 
 
 @kernel_nan
-def open_alert(table: np.ndarray, m: int, r: int, t: float, level: int, y: float, out_state: np.ndarray) -> None:
+def _open_alert(table: np.ndarray, m: int, r: int, t: float, level: int, y: float, out_state: np.ndarray) -> None:
     """Open an alert of (m, r) at ``level`` with the signed value ``y``."""
     out_state[m, r, c.ONSET] = out_state[m, r, c.SINCE + level]
     out_state[m, r, c.RAISED] = t
@@ -75,7 +75,7 @@ def open_alert(table: np.ndarray, m: int, r: int, t: float, level: int, y: float
 
 
 @kernel_nan
-def ripe_level(table: np.ndarray, m: int, r: int, t: float, y: float, out_state: np.ndarray) -> int:
+def _ripe_level(table: np.ndarray, m: int, r: int, t: float, y: float, out_state: np.ndarray) -> int:
     """Highest level whose limit has been passed for its on-delay, -1 for none; starts and resets their timers."""
     ripe = -1
     for k in range(int(table[m, r, c.N_LEVELS])):
@@ -90,7 +90,7 @@ def ripe_level(table: np.ndarray, m: int, r: int, t: float, y: float, out_state:
 
 
 @kernel_nan
-def hold(table: np.ndarray, m: int, r: int, t: float, y: float, ripe: int, out_state: np.ndarray,
+def _hold(table: np.ndarray, m: int, r: int, t: float, y: float, ripe: int, out_state: np.ndarray,
          out_alerts: np.ndarray) -> None:  # fmt: skip
     """An open alert meets a reading: it grows graver, lasts, or is resolved."""
     out_state[m, r, c.N_HELD] += 1.0
@@ -110,7 +110,7 @@ def hold(table: np.ndarray, m: int, r: int, t: float, y: float, ripe: int, out_s
         if out_state[m, r, c.FLAPPING] > 0.0:
             calm_ms = max(calm_ms, table[m, r, c.FLAP_QUIET])
         if t - out_state[m, r, c.CLEAR_SINCE] >= calm_ms:
-            emit(table, m, r, t, c.BY_CLEAR, out_state, out_alerts)
+            _emit(table, m, r, t, c.BY_CLEAR, out_state, out_alerts)
     else:
         out_state[m, r, c.CLEAR_SINCE] = c.NONE
 
@@ -128,7 +128,7 @@ def is_shelved(shelf: np.ndarray, m: int, r: int, t: float) -> bool:
 
 
 @kernel_nan
-def announce(table: np.ndarray, shelf: np.ndarray, m: int, t: float, out_state: np.ndarray) -> None:
+def _announce(table: np.ndarray, shelf: np.ndarray, m: int, t: float, out_state: np.ndarray) -> None:
     """Show the operator what is waiting on machine ``m``, gravest first, unless something mutes it."""
     for back in range(3):
         severity = c.CRITICAL - back
@@ -154,38 +154,38 @@ def announce(table: np.ndarray, shelf: np.ndarray, m: int, t: float, out_state: 
 
 
 @kernel_nan
-def fall_silent(table: np.ndarray, m: int, r: int, t: float, out_state: np.ndarray, out_alerts: np.ndarray) -> None:
+def _fall_silent(table: np.ndarray, m: int, r: int, t: float, out_state: np.ndarray, out_alerts: np.ndarray) -> None:
     """Resolve the open alert of (m, r) when at ``t`` no reading has come for too long; it ended when that was so."""
     silent_ms = out_state[m, r, c.LAST] + table[m, r, c.RESOLVE_AFTER]
     if t >= silent_ms:
-        emit(table, m, r, silent_ms, c.BY_SILENCE, out_state, out_alerts)
+        _emit(table, m, r, silent_ms, c.BY_SILENCE, out_state, out_alerts)
 
 
 @kernel_nan
-def rest(table: np.ndarray, m: int, r: int, t: float, is_out: bool, out_state: np.ndarray,
+def _rest(table: np.ndarray, m: int, r: int, t: float, is_out: bool, out_state: np.ndarray,
          out_alerts: np.ndarray) -> None:  # fmt: skip
     """A reading that rule ``r`` does not judge: its alert is held, or ends when the machine changed its state."""
     if is_out and table[m, r, c.HOLDS] == 0.0:
-        emit(table, m, r, t, c.BY_STATE, out_state, out_alerts)
+        _emit(table, m, r, t, c.BY_STATE, out_state, out_alerts)
     forget(m, r, t, out_state)
 
 
 @kernel_nan
-def judge(table: np.ndarray, m: int, r: int, t: float, y: float, out_state: np.ndarray,
+def _judge(table: np.ndarray, m: int, r: int, t: float, y: float, out_state: np.ndarray,
           out_alerts: np.ndarray) -> None:  # fmt: skip
     """Rule ``r`` meets the signal ``y`` beyond its first limit, or holds an alert."""
-    ripe = ripe_level(table, m, r, t, y, out_state)
+    ripe = _ripe_level(table, m, r, t, y, out_state)
     if math.isnan(y):
         return
     if out_state[m, r, c.ACTIVE] > 0.0:
         if table[m, r, c.REPEATS] == 0.0:
-            hold(table, m, r, t, y, ripe, out_state, out_alerts)
+            _hold(table, m, r, t, y, ripe, out_state, out_alerts)
             return
-        emit(table, m, r, t, c.BY_CLEAR, out_state, out_alerts)
+        _emit(table, m, r, t, c.BY_CLEAR, out_state, out_alerts)
     if ripe >= 0:
         if table[m, r, c.REPEATS] > 0.0:
             out_state[m, r, c.SINCE + ripe] = t
-        open_alert(table, m, r, t, ripe, y, out_state)
+        _open_alert(table, m, r, t, ripe, y, out_state)
 
 
 @kernel_nan
@@ -212,12 +212,12 @@ def run_rules(rules: AlertRules, machine: np.ndarray, time_ms: np.ndarray, value
             if table[m, r, c.APPLIES] == 0.0:
                 continue
             if own[m, r, c.ACTIVE] > 0.0 and t - own[m, r, c.LAST] >= table[m, r, c.RESOLVE_AFTER]:
-                fall_silent(table, m, r, t, own, out_alerts)
+                _fall_silent(table, m, r, t, own, out_alerts)
             is_active = own[m, r, c.ACTIVE] > 0.0
             is_out = table[m, r, np.uint64(c.ONLINE_TOO) + s] == 0.0
             if is_out or in_startup:
                 if is_active:
-                    rest(table, m, r, t, is_out, own, out_alerts)
+                    _rest(table, m, r, t, is_out, own, out_alerts)
                 else:
                     own[m, r, c.LAST] = c.NONE
                 continue
@@ -235,12 +235,12 @@ def run_rules(rules: AlertRules, machine: np.ndarray, time_ms: np.ndarray, value
                 y = low_pass(m, r, dt_ms, table[m, r, c.FILTER], y, own)
             own[m, r, c.N_SEEN] += 0.0 if math.isnan(y) else 1.0
             if is_active or y > table[m, r, c.LIMIT]:
-                judge(table, m, r, t, y, own, out_alerts)
+                _judge(table, m, r, t, y, own, out_alerts)
             else:
                 for k in range(3):
                     own[m, r, c.SINCE + k] = c.NONE
         if own[m, -1, c.N_PENDING] > 0.0:
-            announce(table, shelf, m, t, own)
+            _announce(table, shelf, m, t, own)
         if learns and s == c.ONLINE and math.isfinite(values[0, i]):
             learn(m, t, np.float64(values[0, i]), own, week)
 
@@ -251,6 +251,6 @@ def close_rules(table: np.ndarray, end_ms: float, out_state: np.ndarray, out_ale
     for m in range(np.uint64(table.shape[0])):
         for r in range(np.uint64(table.shape[1])):
             if out_state[m, r, c.ACTIVE] > 0.0:
-                fall_silent(table, m, r, end_ms, out_state, out_alerts)
+                _fall_silent(table, m, r, end_ms, out_state, out_alerts)
             if out_state[m, r, c.ACTIVE] > 0.0:
-                emit(table, m, r, c.NONE, c.STILL_OPEN, out_state, out_alerts)
+                _emit(table, m, r, c.NONE, c.STILL_OPEN, out_state, out_alerts)

@@ -229,7 +229,9 @@ def read_alerts(folder: Path, is_open: bool = False, machine: str | None = None)
         table = pq.read_table(path, filters=chosen or None)
         if is_open:
             table = table.filter(table["resolved"].is_null())
-        return table.sort_by([("raised", "descending"), ("machine_id", "ascending")])
+        raised = np.asarray(table["raised"].cast(pa.int64()))
+        names = np.array(table["machine_id"].to_pylist(), object).astype(str)
+        return table.take(pa.array(np.lexsort((names, -raised))))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read ({error}); make the run anew with --overwrite") from error
 

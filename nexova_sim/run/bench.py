@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from nexova_sim.base.errors import ConfigError, suggest
+from nexova_sim.run import bench_alerts as alerts
 from nexova_sim.run import bench_simulate as simulate
 from nexova_sim.run.benchmark import Benchmark
 
-BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType({**simulate.BENCHMARKS})
+BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType({**simulate.BENCHMARKS, **alerts.BENCHMARKS})
 
 
 class BenchResult(NamedTuple):

@@ -1,0 +1,82 @@
+"""Measurements behind the groups ``alerts`` and ``events`` of ``nexova bench``."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from nexova_sim.config.alert import load_policy
+from nexova_sim.config.load import load_fleet
+from nexova_sim.run.alerts import compare_policies, run_alerts
+from nexova_sim.run.benchmark import Benchmark
+from nexova_sim.run.events import Replay, Sources, replay
+from nexova_sim.run.simulate import simulate
+
+_SEED, _PLANT = "configs/fleet/seed.yaml", "configs/fleet/plant.yaml"
+
+
+class _Sink(io.RawIOBase):
+    """A stream that counts lines and keeps nothing."""
+
+    n_lines = 0
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        """Count the lines of ``data``."""
+        self.n_lines += data.count(b"\n")
+        return len(data)
+
+
+def _cpu_s(action: Callable[[], object]) -> float:
+    start = time.process_time()
+    action()
+    return time.process_time() - start
+
+
+def seed_policy_cpu(settings: tuple[str, ...] = ()) -> float:
+    """CPU-seconds per 14 million readings through the seed policy: reading Parquet, alerts table, KPIs, detection."""
+    with tempfile.TemporaryDirectory() as place:
+        data = simulate(load_fleet(_SEED, list(settings)), Path(place) / "data")
+        n = data.manifest.rows["readings"]
+        policy = load_policy("seed")
+        run_alerts(data.folder, policy, Path(place) / "warm")
+        spent = [_cpu_s(lambda k=k: run_alerts(data.folder, policy, Path(place) / f"run{k}")) for k in range(3)]  # type: ignore[misc]
+        return min(spent) * 14e6 / n
+
+
+def fewer_alarms(settings: tuple[str, ...] = ()) -> float | None:
+    """How many times fewer announcements per operator-hour isa18 makes than seed on the plant."""
+    with tempfile.TemporaryDirectory() as place:
+        data = simulate(load_fleet(_PLANT, list(settings)), Path(place) / "data")
+        ratio = compare_policies(data.folder, load_policy("seed"), load_policy("isa18"))["fewer_times"]
+        return None if ratio is None else float(ratio)
+
+
+def event_rate(settings: tuple[str, ...] = ()) -> float:
+    """Events per CPU-second of a replay at full speed, in thousands: reading, alerts, order, text."""
+    with tempfile.TemporaryDirectory() as place:
+        data = simulate(load_fleet(_PLANT, ["days=7", *settings]), Path(place) / "data")
+        sources = Sources(load_policy("isa18"))
+        replay(data.folder, _Sink(), Replay(), sources)
+        rates = []
+        for _ in range(3):
+            sink = _Sink()
+            spent = _cpu_s(lambda sink=sink: replay(data.folder, sink, Replay(), sources))  # type: ignore[misc]
+            rates.append(sink.n_lines / 1e3 / spent)
+        return max(rates)
+
+
+BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
+    {
+        "alerts_seed_policy": Benchmark("alerts", "CPU-s per 14 M readings", 3.0, "max",
+            "configs/fleet/seed.yaml from disk through configs/alert/seed.yaml: alerts table, KPIs, detection written",
+            seed_policy_cpu),
+        "alerts_fewer": Benchmark("alerts", "x", 20.0, "min",
+            "announcements per operator-hour on plant.yaml, seed.yaml over isa18.yaml", fewer_alarms),
+        "events_rate": Benchmark("events", "k events/CPU-s", 200.0, "min",
+            "seven days of plant.yaml replayed at speed max: reading, alerts, ordering, NDJSON", event_rate),
+    }
+)  # fmt: skip

@@ -14,6 +14,7 @@ import yaml
 from pydantic import Field, SerializeAsAny, model_validator
 
 from nexova_sim.base.errors import ConfigError
+from nexova_sim.config.alert import AlertStage, read_stage
 from nexova_sim.config.load import apply_overrides, build, find_config, load_fleet, read_yaml
 from nexova_sim.config.strict import Identifier, Strict
 from nexova_sim.config.types import ResolvedFleet
@@ -45,6 +46,7 @@ class ExperimentConfig(Strict):
     dataset: str | None = None
     simulate: SimulateStage | None = None
     describe: DescribeStage | None = DescribeStage()
+    alerts: AlertStage | None = None
     report: ReportStage | None = ReportStage()
 
     @model_validator(mode="after")
@@ -63,7 +65,7 @@ class ResolvedExperiment(Strict):
 
 
 # Stage name -> how the files named in its section are read in; the second argument is the experiment's folder.
-_PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {}
+_PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {"alerts": read_stage}
 
 
 def _settings(values: Mapping[str, Any], above: str = "") -> Iterator[str]:

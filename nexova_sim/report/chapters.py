@@ -22,7 +22,14 @@ class Chapter(NamedTuple):
     css: str = ""
 
 
-CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType({})
+def _alerts(path: Path) -> Chapter:
+    from nexova_sim.report.alerts import alerts_html
+
+    html, css = alerts_html(path)
+    return Chapter("alerts", "Alerts", html, css)
+
+
+CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType({"alerts": _alerts})
 
 
 def make_chapters(inputs: Mapping[str, Path]) -> tuple[Chapter, ...]:

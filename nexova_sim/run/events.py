@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,18 @@ from nexova_sim.dataset.read import Dataset, open_dataset, parse_time
 
 _TIMES = ("timestamp", "decided_at", "decidedAt", "created_at", "createdAt", "time")
 _MACHINES = ("machineId", "machine_id", "machine")
+
+
+class Sink(Protocol):
+    """Where events go: any binary stream."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take ``data``."""
+        ...
+
+    def flush(self) -> None:
+        """Pass it on."""
+        ...
 
 
 class Sources(NamedTuple):
@@ -64,7 +76,7 @@ def parse_speed(text: str) -> float | None:
     return speed
 
 
-def replay(source: str | Path, out: IO[bytes], how: Replay, sources: Sources, clock: Clock = WallClock()) -> int:  # noqa: B008
+def replay(source: str | Path, out: Sink, how: Replay, sources: Sources, clock: Clock = WallClock()) -> int:  # noqa: B008
     """Write the events of a dataset to ``out`` as NDJSON in order of event time; returns the number of bytes.
 
     Nothing is computed ahead of what ``out`` takes but one slab of time, so a slow reader only slows it down.

@@ -67,9 +67,7 @@ def copied(first, tmp_path):
 
 def test_a_run_leaves_dataset_description_report_and_records(first):
     resolved, out, result = first
-    assert states(result) == ["ran"] * 3 and [s.name for s in result.stages] == list(stages.STAGES) == list(
-        enabled(resolved)
-    )
+    assert states(result) == ["ran"] * 3 and [s.name for s in result.stages] == list(enabled(resolved))
     assert open_dataset(result.stages[0].folder / "dataset").manifest.n_machines == 3
     assert result.folder == out / result.run_id and result.exports == (result.folder / "report.html",)
     page = result.exports[0].read_text(encoding="utf-8")
@@ -118,7 +116,7 @@ def test_whole_run_elsewhere_gives_the_same_bytes(first, tmp_path):
 def test_damage_is_found_and_only_that_stage_made_again(copied, stage, path, how):
     resolved, out = copied
     before = files(out)
-    name = list(stages.STAGES)[stage]
+    name = ("simulate", "describe", "report")[stage]
     target = next((out / "stages" / name).iterdir()) / path
     data = bytearray(target.read_bytes())
     if how == "delete":

@@ -45,11 +45,13 @@ class Found(NamedTuple):
 
 
 def read_truth(dataset: Dataset) -> Truth | None:
-    """Labelled faults and failures of a dataset; None when it has no labels."""
+    """Labelled faults and failures of a dataset; None when nothing is labelled."""
     if not dataset.files("labels"):
         return None
     place = {name: m for m, name in enumerate(dataset.machine_ids())}
     labels = dataset.read("labels").combine_chunks()
+    if not labels.num_rows:
+        return None
     machine = [place[name] for name in labels["machine_id"].to_pylist()]
     onset, end = _ms(labels["onset"]), _ms(labels["end"])
     kind = [str(k) for k in labels["fault"].to_pylist()]

@@ -27,7 +27,7 @@ _CSS = (
     ".al-line{display:block;width:100%;height:64px;background:var(--tint);border-radius:6px}"
     ".al-head{display:flex;flex-wrap:wrap;"
     "justify-content:space-between;gap:2px 14px;font-size:13.5px;margin:10px 0 4px}"
-    ".al-miss{color:var(--critical);font-weight:600}.al-met{color:var(--healthy)}"
+    ".al-src{min-width:15em;color:var(--muted)}.al-miss{color:var(--critical);font-weight:600}.al-met{color:var(--healthy)}"
 )
 
 

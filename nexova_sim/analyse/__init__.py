@@ -1,1 +1,1 @@
-"""Features, detectors, forecasts, prognosis, opportunities: what can be read out of a dataset."""
+"""What can be read out of a dataset directly, and what forecasts, prognosis and detection share."""

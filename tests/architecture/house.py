@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "nexova_sim"
-ROOMS = ("base", "kernels", "schema", "config", "simulate", "dataset", "alert", "analyse", "schedule", "approve",
-         "decide", "report", "run", "cli")  # fmt: skip
+ROOMS = ("base", "kernels", "schema", "config", "simulate", "dataset", "alert", "analyse", "forecast", "prognose",
+         "detect", "schedule", "approve", "decide", "report", "run", "cli")  # fmt: skip
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -12,13 +12,17 @@ BANS = {
     "dataset": {"simulate"},
     "alert": {"simulate"},
     "analyse": {"simulate"},
+    "forecast": {"simulate"},
+    "prognose": {"simulate"},
+    "detect": {"simulate"},
     "approve": {"simulate"},
-    "decide": {"simulate", "schedule", "analyse"},
+    "decide": {"simulate", "schedule", "analyse", "forecast", "prognose", "detect"},
 }
 ONLY = {"cli": {"run", "config", "base", "cli"}, "kernels": {"kernels"}, "base": {"base"}}
 HEAVY = {
     "numba": {"kernels"}, "llvmlite": {"kernels"}, "typer": {"cli"}, "click": {"cli"}, "tqdm": {"cli"},
-    "sklearn": {"analyse"}, "prophet": {"analyse"}, "joblib": {"analyse"}, "gymnasium": {"schedule"},
+    "sklearn": {"forecast", "prognose", "detect"}, "prophet": {"forecast"},
+    "joblib": {"forecast", "prognose", "detect"}, "gymnasium": {"schedule"},
     "stable_baselines3": {"schedule"}, "torch": {"schedule"}, "highspy": {"schedule"}, "cma": {"schedule"},
     "google": {"decide"}, "vertexai": {"decide"}, "sqlalchemy": {"approve"}, "jwt": {"approve"},
     "matplotlib": {"report"}, "jinja2": {"report"}, "duckdb": {"dataset"}, "dask": {"run"}, "distributed": {"run"},

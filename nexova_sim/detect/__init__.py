@@ -1,0 +1,1 @@
+"""Anomaly detection: features, detectors, calibrated scores, alarms and their evaluation."""

@@ -1,0 +1,1 @@
+"""Prognosis: calibrating the twin, following hidden wear, remaining useful life."""

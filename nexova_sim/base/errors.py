@@ -72,6 +72,17 @@ class CheckFailedError(NexovaError):
     exit_code = EXIT_CHECK_FAILED
 
 
+class DeniedError(CheckFailedError):
+    """Somebody tried what he may not, or what does not fit the moment; nothing was changed (exit 1).
+
+    ``code`` says which: UNAUTHORIZED (who are you?), FORBIDDEN (not you), CONFLICT, NOT_FOUND, ...
+    """
+
+    def __init__(self, code: str, message: str, **detail: Any) -> None:
+        super().__init__(message, **detail)
+        self.code = code
+
+
 class ServiceError(NexovaError):
     """An outside service failed (exit 4)."""
 

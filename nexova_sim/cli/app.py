@@ -13,6 +13,9 @@ from nexova_sim import __version__
 from nexova_sim.base.errors import EXIT_OK, UsageError, suggest
 from nexova_sim.cli import echo
 from nexova_sim.cli.alerts import app as alerts
+from nexova_sim.cli.approvals import app as approvals
+from nexova_sim.cli.audit import app as audit
+from nexova_sim.cli.auth import app as auth
 from nexova_sim.cli.bench import bench
 from nexova_sim.cli.data import app as data
 from nexova_sim.cli.decisions import app as decisions
@@ -20,9 +23,11 @@ from nexova_sim.cli.energy import app as energy
 from nexova_sim.cli.events import app as events
 from nexova_sim.cli.exits import report_failure
 from nexova_sim.cli.ingest import ingest
+from nexova_sim.cli.machines import app as machines
 from nexova_sim.cli.run import run as experiment
 from nexova_sim.cli.simulate import simulate
 from nexova_sim.cli.twin import app as twin
+from nexova_sim.cli.users import app as users
 
 app = typer.Typer(
     name="nexova",
@@ -42,6 +47,11 @@ app.add_typer(energy)
 app.add_typer(decisions)
 app.add_typer(alerts)
 app.add_typer(events)
+app.add_typer(approvals)
+app.add_typer(machines)
+app.add_typer(users)
+app.add_typer(auth)
+app.add_typer(audit)
 
 
 def _show_version(value: bool) -> None:

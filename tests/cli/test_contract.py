@@ -158,7 +158,8 @@ def test_exit_codes_of_errors():
     codes = {e.__name__: e.exit_code for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)}
     assert codes == {
         "NexovaError": 2, "UsageError": 2, "ConfigError": 2, "MissingExtraError": 2, "DataError": 3, "LockedError": 3,
-        "CheckFailedError": 1, "ServiceError": 4, **{k: v for k, v in codes.items() if k == "DamagedManifestError"},
+        "CheckFailedError": 1, "DeniedError": 1, "ServiceError": 4,
+        **{k: v for k, v in codes.items() if k == "DamagedManifestError"},
     }  # fmt: skip
 
 

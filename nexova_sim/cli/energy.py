@@ -19,6 +19,12 @@ VerifyFlag = Annotated[
 ]
 RulesFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of limits and prices.", metavar="FILE")]
 
+TuneConfigFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of the search.", metavar="FILE")]
+EvaluateConfigFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of the comparison.", metavar="FILE")]
+PartFlag = Annotated[
+    str, typer.Option("--days", help="validation, or test: opens the locked test days.", metavar="PART")
+]
+
 _SHOWN = 20
 
 
@@ -38,8 +44,7 @@ def opportunities(dataset: DatasetArgument, verify: VerifyFlag = False,
 
     rules = load(OpportunityConfig, config, settings or [])
     if dry_run:
-        plan = verb.outline(dataset, rules, out, verify)
-        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        _plan(verb.outline(dataset, rules, out, verify))
         return
     with echo.progress("opportunities") as progress:
         done = verb.find_opportunities(dataset, rules, out, verify, overwrite, progress)
@@ -64,3 +69,83 @@ def _found(summary: dict[str, Any]) -> str:
     if summary["is_verified"]:
         total += f"; simulated again: {summary['true_saving_usd_per_year']:,.0f} $/year"
     return "\n".join([*lines, "", total])
+
+
+@app.command()
+def tune(config: TuneConfigFlag, settings: SetFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False,
+         dry_run: DryRunFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Search the parameters of a controller on training days, once per seed; the best on validation is model.json.
+
+    Example: nexova energy tune --config configs/energy/tune_rule.yaml --set iterations=3 --set seeds=[0]
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.config.study import load_tune
+    from nexova_sim.run import energy_tune as verb
+
+    resolved = load_tune(config, settings or [])
+    if dry_run:
+        _plan(verb.outline_tune(resolved, out))
+        return
+    with echo.progress("tune") as progress:
+        done = verb.tune(resolved, out, overwrite, progress)
+    heads = ("seed", "validation $/day", "hand-set $/day", "CPU s")
+    rows = [[m["seed"], m["validation_usd_per_day"], m["hand_set_usd_per_day"], m["cpu_s"]]
+            for m in done.summary["runs"]]  # fmt: skip
+    data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
+    echo.result(data, f"{echo.grid(rows, heads)}\n\nbest: seed {done.summary['best_seed']}\n{done.folder}", done.run_id)
+    echo.note(f"the model is {done.folder}/model.json")
+
+
+@app.command()
+def evaluate(config: EvaluateConfigFlag = "configs/energy/evaluate.yaml", days: PartFlag = "validation",
+             settings: SetFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False,
+             dry_run: DryRunFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Compare controllers on the same held-out days, with 95 % intervals over seeds and days.
+
+    Example: nexova energy evaluate
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.base.errors import UsageError, suggest
+    from nexova_sim.config.study import load_evaluate
+    from nexova_sim.run import energy_evaluate as verb
+
+    part = next((p for p in verb.PARTS if p == days), None)
+    if part is None:
+        raise UsageError(f"--days {days!r}: {suggest(days, verb.PARTS)}")
+    resolved = load_evaluate(config, settings or [])
+    if dry_run:
+        _plan(verb.outline_evaluate(resolved, part, out))
+        return
+    with echo.progress("evaluate") as progress:
+        done = verb.evaluate(resolved, part, out, overwrite, progress)
+    data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
+    echo.result(data, f"{_compared(done.summary)}\n\n{done.folder}", done.run_id)
+
+
+def _plan(plan: dict[str, Any]) -> None:
+    echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+
+
+def _ranged(row: dict[str, float | None], digits: int = 1) -> str:
+    values = (row["value"], row["low"], row["high"])
+    if None in values:
+        return ""
+    return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*values, d=digits)
+
+
+def _compared(summary: dict[str, Any]) -> str:
+    gaps = {row["controller"]: row for row in summary["differences"]}
+    heads = ["controller", "seeds", "$/day", f"minus {summary['baseline']}", "energy", "demand", "start", "wear",
+             "short", "us/decision"]  # fmt: skip
+    rows = [
+        [row["controller"], row["n_seeds"], _ranged(row["mean_usd"]),
+         _ranged(gaps[row["controller"]]["usd_per_day"]) if row["controller"] in gaps else "",
+         *(round(v, 1) for v in row["split_usd"].values()), row["cpu_us_per_decision"]]
+        for row in summary["controllers"]
+    ]  # fmt: skip
+    lines = [f"{summary['n_days']} {summary['part']} days of study {summary['study']}, 95 % intervals", "",
+             echo.grid(rows, heads)]  # fmt: skip
+    for name, world in summary["shifted"].items():
+        means = ", ".join(f"{row['controller']} {row['mean_usd']['value']:.1f}" for row in world)
+        lines.append(f"shifted to {name}: {means}")
+    return "\n".join(lines)

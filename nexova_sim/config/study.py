@@ -1,0 +1,126 @@
+"""Studies of controllers: the site, which days are for training, validation and test, how to tune and to compare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from nexova_sim.base.errors import ConfigError
+from nexova_sim.config.energy import SiteConfig
+from nexova_sim.config.load import apply_overrides, build, find_config, load, read_yaml
+from nexova_sim.config.strict import Identifier, Positive, Strict
+
+Part = Literal["train", "validation", "test"]
+MOST_DAYS = 100_000
+TRAIN_DAYS = 2**28  # of one seed
+Count = Annotated[int, Field(ge=1, le=MOST_DAYS)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class StudyConfig(Strict):
+    """Days by number of one stream, in disjoint ranges; ``test_sha256`` locks the test days (see evaluate --days)."""
+
+    name: Identifier
+    site: str = "configs/energy/workshop.yaml"
+    stream: Annotated[int, Field(ge=0, lt=2**63)] = 20260105
+    n_validation: Count = 256
+    n_test: Count = 256
+    test_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+
+class TuneConfig(Strict):
+    """One search per seed; every iteration draws ``n_days`` fresh training days that all candidates share."""
+
+    study: str = "configs/energy/study.yaml"
+    method: Literal["rule", "bids"]
+    search: Literal["cem", "cma"] = "cma"
+    iterations: Annotated[int, Field(ge=1, le=10_000)] = 150
+    population: Annotated[int, Field(ge=4, le=1024)] = 32
+    n_days: Count = 96
+    sigma: Positive = 0.12
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=100)] = [0]
+
+    @model_validator(mode="after")
+    def _sound(self) -> TuneConfig:
+        if self.population % 2:
+            raise ValueError(f"population must be even (samples are mirrored), got {self.population}")
+        if self.iterations * self.n_days > TRAIN_DAYS:
+            raise ValueError(f"iterations times n_days must be at most {TRAIN_DAYS}, the training days of a seed")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must differ from each other")
+        return self
+
+
+class Shifted(Strict):
+    """A world the controllers were not made for: ``overrides`` are key.path=value settings of the site file."""
+
+    name: Identifier
+    overrides: Annotated[list[str], Field(min_length=1)]
+
+
+class EvaluateConfig(Strict):
+    """Which controllers to compare, on how many days; ``models`` lists tuned files, one per seed of a method."""
+
+    study: str = "configs/energy/study.yaml"
+    controllers: Annotated[list[str], Field(min_length=1)] = ["bau", "flat", "tou", "rule", "bids"]
+    models: dict[str, list[str]] = {}
+    baseline: str = "rule"
+    n_resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
+    shifted: list[Shifted] = []
+
+
+class ResolvedStudy(Strict):
+    """A study with its site read in."""
+
+    study: StudyConfig
+    site: SiteConfig
+
+
+class ResolvedTune(Strict):
+    """A search with its study read in."""
+
+    tune: TuneConfig
+    study: ResolvedStudy
+
+
+class ResolvedEvaluate(Strict):
+    """A comparison with its study and the shifted sites read in; ``folder`` is where model files are looked up."""
+
+    evaluate: EvaluateConfig
+    study: ResolvedStudy
+    shifted: dict[str, SiteConfig]
+    folder: str
+
+
+def load_study(name: str | Path, base: Path | None = None) -> ResolvedStudy:
+    """A study file and the site it names, looked up beside ``base`` too."""
+    path = find_config(os.fspath(name), base)
+    study = load(StudyConfig, path)
+    return ResolvedStudy(study=study, site=load(SiteConfig, find_config(study.site, path.parent)))
+
+
+def load_tune(name: str | Path, settings: Sequence[str] = ()) -> ResolvedTune:
+    """A search file with ``--set`` overrides, its study and site."""
+    path = find_config(os.fspath(name))
+    tune = load(TuneConfig, path, settings)
+    return ResolvedTune(tune=tune, study=load_study(tune.study, path.parent))
+
+
+def load_evaluate(name: str | Path, settings: Sequence[str] = ()) -> ResolvedEvaluate:
+    """A comparison file with ``--set`` overrides, its study, and the site of every shifted scenario."""
+    path = find_config(os.fspath(name))
+    evaluate = load(EvaluateConfig, path, settings)
+    study = load_study(evaluate.study, path.parent)
+    names = [s.name for s in evaluate.shifted]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"{path}: shifted: names must differ from each other, got {', '.join(names)}")
+    site = find_config(study.study.site, find_config(evaluate.study, path.parent).parent)
+    shifted = {
+        s.name: build(SiteConfig, apply_overrides(read_yaml(site), s.overrides), f"{path}: shifted {s.name}")
+        for s in evaluate.shifted
+    }
+    return ResolvedEvaluate(evaluate=evaluate, study=study, shifted=shifted, folder=str(path.parent))

@@ -1,0 +1,53 @@
+"""Measurements behind the ``energy`` group of ``nexova bench``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from nexova_sim.config.energy import SiteConfig
+from nexova_sim.config.load import load
+from nexova_sim.run.benchmark import Benchmark
+
+_SITE = "configs/energy/workshop.yaml"
+
+
+def env_rate(n_envs: int) -> float:
+    """Steps of the batched environment per CPU-second in millions: actions in, observations out, days drawn anew."""
+    from nexova_sim.schedule.site import make_site
+    from nexova_sim.schedule.vecenv import FleetVecEnv
+
+    env = FleetVecEnv(make_site(load(SiteConfig, _SITE)), n_envs, seed=1)
+    env.reset()
+    rng = np.random.default_rng(0)
+    actions = [rng.uniform(0.0, 1.1, (n_envs, len(env.site.rated_kw))).astype(np.float32) for _ in range(8)]
+    n_steps = 4 * 96
+    best_s = float("inf")
+    for _ in range(7):
+        started = time.process_time()
+        for k in range(n_steps):
+            env.step(actions[k % 8])
+        best_s = min(best_s, time.process_time() - started)
+    return n_envs * n_steps / 1e6 / best_s
+
+
+def env_rate_256() -> float:
+    """The rate with 256 lanes."""
+    return env_rate(256)
+
+
+def env_rate_1024() -> float:
+    """The rate with 1024 lanes."""
+    return env_rate(1024)
+
+
+_HOW = "step of FleetVecEnv, 8 machines, random actions, observation and redrawing of days included, best of 7"
+BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
+    {
+        "energy_env_256": Benchmark("energy", "M env steps/CPU-s", 3.0, "min", f"{_HOW}; 256 lanes", env_rate_256),
+        "energy_env_1024": Benchmark("energy", "M env steps/CPU-s", 3.0, "min", f"{_HOW}; 1024 lanes", env_rate_1024),
+    }
+)

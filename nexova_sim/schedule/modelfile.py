@@ -1,0 +1,89 @@
+"""A tuned or trained controller as a small JSON file: what it is, for which fleet, its numbers, how it was made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from nexova_sim.base.errors import DataError
+from nexova_sim.base.hashing import hash_value
+from nexova_sim.config.energy import SiteConfig
+from nexova_sim.config.strict import Strict
+from nexova_sim.schedule.bids import RULE_PARAMETERS, bid_names
+from nexova_sim.schedule.controllers import Bids, Controller, Rule
+
+FORMAT = "nexova-energy-model"
+_SELF_HASH = "content_sha256"
+_MOST_BYTES = 20_000_000
+
+
+class ModelFile(Strict):
+    """A controller. ``kinds`` are the machine kinds it knows, in its order; ``made`` says how and at what cost."""
+
+    format: Literal["nexova-energy-model"] = "nexova-energy-model"
+    version: Literal[1] = 1
+    method: Literal["rule", "bids"]
+    site_hash: str
+    kinds: list[str]
+    parameters: dict[str, float]
+    made: dict[str, Any]
+
+
+def site_hash(config: SiteConfig) -> str:
+    """Fingerprint of the site a model was made on."""
+    return hash_value(config.model_dump(mode="json"))
+
+
+def parameter_names(method: str, kinds: list[str]) -> list[str]:
+    """Names of the parameters of a method, in their order."""
+    return bid_names(kinds) if method == "bids" else [p.name for p in RULE_PARAMETERS]
+
+
+def dump_model(model: ModelFile) -> str:
+    """The text of a model file: JSON with a hash of its own content."""
+    raw = model.model_dump(mode="json")
+    return json.dumps({**raw, _SELF_HASH: hash_value(raw)}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def load_model(path: Path) -> ModelFile:
+    """Read a model file; DataError when it is none, was changed, or names other parameters than its method has."""
+    try:
+        data = path.read_bytes()
+        if len(data) > _MOST_BYTES:
+            raise DataError(f"{path}: {len(data)} bytes are no model file of ours")
+        raw = json.loads(data.decode("utf-8"))
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+            raise DataError(f"{path}: is no model file (format {FORMAT!r} expected); 'nexova energy tune' writes them")
+        own = {key: value for key, value in raw.items() if key != _SELF_HASH}
+        model = ModelFile.model_validate(own)
+        is_whole = raw.get(_SELF_HASH) == hash_value(own)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read: {error.strerror}; give a model file or run 'nexova energy tune'"
+        ) from error
+    except ValidationError as error:
+        raise DataError(f"{path}: damaged model file ({error.errors()[0]['msg']}); make it again") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: damaged model file ({error}); make it again") from error
+    if not is_whole:
+        raise DataError(f"{path}: was changed after it was written; make it again with 'nexova energy tune'")
+    if list(model.parameters) != parameter_names(model.method, model.kinds):
+        raise DataError(f"{path}: its parameters are not those of method {model.method!r}; make it again")
+    return model
+
+
+def make_controller(model: ModelFile, site: SiteConfig, path: Path) -> Controller:
+    """The controller of a model for ``site``; DataError when it was made for a fleet of other machine kinds."""
+    values = np.array(list(model.parameters.values()))
+    if model.method == "rule":
+        return Rule(values)
+    if model.kinds != list(site.kinds):
+        raise DataError(
+            f"{path}: was made for a fleet of the kinds {', '.join(model.kinds)}, but site {site.name!r} has "
+            f"{', '.join(site.kinds)}; tune it on this site with 'nexova energy tune'"
+        )
+    return Bids(values)

@@ -56,7 +56,10 @@ def machine_of(template: Path, folder: Path, seen: set) -> type[RuleBasedStateMa
             self.now_ms += 168 * HOUR_MS if action == "expire" else HOUR_MS
             self.tried(decider, Attempt(action, machine, None, None, "no guard"))
 
-        @rule(machine=st.sampled_from(("m1", "m2")), action=st.sampled_from(("approve", "reject", "withdraw", "expire")))
+        @rule(
+            machine=st.sampled_from(sorted(FACTORY)),
+            action=st.sampled_from(("approve", "reject", "withdraw", "expire")),
+        )
         def ended(self, machine, action):
             """A request that is surely open comes to the end that was drawn."""
             self.tried("ada", Attempt("withdraw", machine))

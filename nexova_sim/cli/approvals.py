@@ -8,9 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from nexova_sim.cli import echo
+from nexova_sim.cli.approvals_replay import replay
 from nexova_sim.cli.flags import JsonFlag, QuietFlag
 
 app = typer.Typer(name="approvals", help="Who may do what: requests, decisions, replay.", no_args_is_help=True)
+
+app.command()(replay)
 
 AsFlag = Annotated[str | None, typer.Option("--as", help="Who you are in a local registry.", metavar="EMAIL")]
 StoreFlag = Annotated[

@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, SerializeAsAny, model_validator
 
 from nexova_sim.base.errors import ConfigError
-from nexova_sim.config.alert import AlertStage, read_stage
+from nexova_sim.config import alert, approval
 from nexova_sim.config.load import apply_overrides, build, find_config, load_fleet, read_yaml
 from nexova_sim.config.strict import Identifier, Strict
 from nexova_sim.config.types import ResolvedFleet
@@ -46,7 +46,8 @@ class ExperimentConfig(Strict):
     dataset: str | None = None
     simulate: SimulateStage | None = None
     describe: DescribeStage | None = DescribeStage()
-    alerts: AlertStage | None = None
+    alerts: alert.AlertStage | None = None
+    approvals: approval.ApprovalStage | None = None
     report: ReportStage | None = ReportStage()
 
     @model_validator(mode="after")
@@ -65,7 +66,10 @@ class ResolvedExperiment(Strict):
 
 
 # Stage name -> how the files named in its section are read in; the second argument is the experiment's folder.
-_PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {"alerts": read_stage}
+_PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {
+    "alerts": alert.read_stage,
+    "approvals": approval.read_stage,
+}
 
 
 def _settings(values: Mapping[str, Any], above: str = "") -> Iterator[str]:

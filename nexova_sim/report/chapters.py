@@ -29,7 +29,14 @@ def _alerts(path: Path) -> Chapter:
     return Chapter("alerts", "Alerts", html, css)
 
 
-CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType({"alerts": _alerts})
+def _approvals(path: Path) -> Chapter:
+    from nexova_sim.report.approvals import approvals_html
+
+    html, css = approvals_html(path)
+    return Chapter("approvals", "Approvals", html, css)
+
+
+CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType({"alerts": _alerts, "approvals": _approvals})
 
 
 def make_chapters(inputs: Mapping[str, Path]) -> tuple[Chapter, ...]:

@@ -12,9 +12,10 @@ from types import MappingProxyType
 from nexova_sim.base.errors import ConfigError, suggest
 from nexova_sim.run.stage import Stage
 from nexova_sim.run.stage_alerts import ALERTS
+from nexova_sim.run.stage_approvals import APPROVALS
 from nexova_sim.run.stages_data import DESCRIBE, SIMULATE, report_stage
 
-_WORK: Mapping[str, Stage] = {"alerts": ALERTS}
+_WORK: Mapping[str, Stage] = {"alerts": ALERTS, "approvals": APPROVALS}
 
 
 def check_stage(name: str, flag: str) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nexova_sim.analyse.hours import HOUR_MS, Hours
+from nexova_sim.prognose.hours import HOUR_MS, Hours
 from nexova_sim.config.kinds import KindConfig
 from nexova_sim.config.nominal import nominal_parameters
 from nexova_sim.config.track import TrackConfig

@@ -18,7 +18,6 @@ from nexova_sim.kernels._jit import kernel
 from nexova_sim.kernels.numbers import exp64, log64, pow64
 from nexova_sim.kernels.particles import (
     FILTER_PICK,
-    FILTER_START,
     FILTER_STEP,
     N_PARTICLE,
     Q_AGE,
@@ -344,9 +343,7 @@ def propose_cooling(params: np.ndarray, given: np.ndarray, key: np.uint64, hour:
     """Let a quarter of the particles explain a surprising temperature by lost cooling, or by its return."""
     k0, k1 = key_low(key), key_high(key)
     n = out_p.shape[1]
-    heat = given[I_RUN] * heat_frac(
-        given[I_LOAD], params[M_HEAT_FIXED], params[M_HEAT_LINEAR], params[M_HEAT_SQUARE]
-    )
+    heat = given[I_RUN] * heat_frac(given[I_LOAD], params[M_HEAT_FIXED], params[M_HEAT_LINEAR], params[M_HEAT_SQUARE])
     for i in range(n):
         u = uniform(random_bits(k0, k1, np.uint32(hour * n + i) ^ np.uint32(0x80000000)))
         if u > 0.25 or heat <= 0.0:

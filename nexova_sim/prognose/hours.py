@@ -85,7 +85,9 @@ def gather_moments(dataset: Dataset, machines: Sequence[str] | None = None,
 
 def ambient_by_machine(dataset: Dataset, start_ms: int, n_hours: int) -> np.ndarray:
     """Measured ambient temperature of every machine's factory by hour, (m, n_hours) degC; NaN where none is known."""
-    factory = dict(zip(*dataset.read("machines", columns=["machine_id", "factory_id"]).to_pydict().values(), strict=True))
+    factory = dict(
+        zip(*dataset.read("machines", columns=["machine_id", "factory_id"]).to_pydict().values(), strict=True)
+    )
     weather = dataset.read("weather") if "weather" in dataset.tables() else None
     by_factory: dict[str, np.ndarray] = {}
     if weather is not None and weather.num_rows:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nexova_sim.prognose.hours import HOUR_MS, Hours
 from nexova_sim.config.kinds import KindConfig
 from nexova_sim.config.nominal import nominal_parameters
 from nexova_sim.config.track import TrackConfig
@@ -15,6 +14,7 @@ from nexova_sim.kernels.filter import I_AMBIENT, N_OUT, FilterSettings, begin_pa
 from nexova_sim.kernels.particles import FILTER_START, N_PARTICLE, Q_TEMP
 from nexova_sim.kernels.random import stream_key
 from nexova_sim.kernels.rows import MachineParams
+from nexova_sim.prognose.hours import Hours
 
 
 class Plate(NamedTuple):
@@ -27,7 +27,8 @@ class Plate(NamedTuple):
 
 class Tracked(NamedTuple):
     """A followed machine: ``rows`` (hours + 1, N_OUT), row h at the beginning of hour h; ``clouds`` (k, n, N_PARTICLE)
-    of equal weight at ``kept_hours`` (k,)."""
+    of equal weight at ``kept_hours`` (k,).
+    """
 
     machine_id: str
     rows: np.ndarray
@@ -61,7 +62,9 @@ def track_fleet(hours: Hours, plates: Sequence[Plate], config: TrackConfig, phys
     place = {name: n for n, name in enumerate(hours.machine_ids)}
     n_hours = hours.given.shape[1]
     every = config.keep_every_h
-    kept = np.unique(np.r_[np.arange(every, n_hours, every) if every else np.zeros(0, np.int64), n_hours]).astype(np.int64)
+    kept = np.unique(np.r_[np.arange(every, n_hours, every) if every else np.zeros(0, np.int64), n_hours]).astype(
+        np.int64
+    )
     columns: dict[int, np.ndarray] = {}
     for number, plate in enumerate(plates):
         params = columns.setdefault(id(plate.kind), parameter_column(plate.kind, physics))
@@ -79,6 +82,8 @@ def track_fleet(hours: Hours, plates: Sequence[Plate], config: TrackConfig, phys
         progress(number + 1, len(plates))
 
 
-def plates_of(machine_ids: Sequence[str], kinds: Mapping[str, KindConfig], runtime_h: Mapping[str, float]) -> list[Plate]:
+def plates_of(
+    machine_ids: Sequence[str], kinds: Mapping[str, KindConfig], runtime_h: Mapping[str, float]
+) -> list[Plate]:
     """Plates of machines in the given order."""
     return [Plate(m, kinds[m], runtime_h[m]) for m in machine_ids]

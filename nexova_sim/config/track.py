@@ -28,8 +28,8 @@ class TrackConfig(Strict):
     spread_frac: Annotated[float, Field(ge=0.0, le=0.5)] = 0.05
     known_frac: Frac = 0.8
     tail: Annotated[float, Field(ge=0.0, le=1000.0)] = 8.0
-    roughen: Frac = 0.1
-    wear_noise_per_sqrt_h: NonNegative = 2e-4
+    roughen: Frac = 0.2
+    wear_noise_per_sqrt_h: NonNegative = 7e-4
     switch_per_h: Frac = 1e-3
     end_per_h: Frac = 0.007
     most_extra_per_h: Positive = 0.01
@@ -37,5 +37,6 @@ class TrackConfig(Strict):
     surprise: NonNegative = 6.0
     ess_frac: Frac = 0.5
     temp_noise_k: NonNegative = 0.7
+    widen: NonNegative = 3.0
     trial_h: NonNegative = 48.0
     n_start_factor: Annotated[int, Field(ge=1, le=100)] = 10

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from nexova_sim.kernels._jit import kernel_nan
@@ -26,7 +28,7 @@ def add_hours(machine: np.ndarray, hour: np.ndarray, values: np.ndarray, status:
         out_rows[1, m, h] += 1 if is_on else 0
         for c in range(values.shape[0]):
             v = np.float64(values[c, i])
-            if v == v and (is_on or always[c]):
+            if not math.isnan(v) and (is_on or always[c]):
                 out_moments[0, c, m, h] += v
                 out_moments[1, c, m, h] += v * v
                 out_count[c, m, h] += 1

@@ -11,7 +11,7 @@ from nexova_sim.base.errors import DataError
 from nexova_sim.config.kinds import KindConfig
 from nexova_sim.dataset.read import Dataset, parse_time, time_ms
 from nexova_sim.dataset.rows import CHANNELS, scan_rows
-from nexova_sim.kernels.filter import (
+from nexova_sim.kernels.filter_moves import (
     I_AMBIENT,
     I_LOAD,
     I_RESTORE,

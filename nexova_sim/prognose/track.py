@@ -10,7 +10,9 @@ import numpy as np
 from nexova_sim.config.kinds import KindConfig
 from nexova_sim.config.nominal import nominal_parameters
 from nexova_sim.config.track import TrackConfig
-from nexova_sim.kernels.filter import I_AMBIENT, N_OUT, FilterSettings, begin_particles, track_machine
+from nexova_sim.kernels.filter import track_machine
+from nexova_sim.kernels.filter_cloud import N_OUT
+from nexova_sim.kernels.filter_moves import I_AMBIENT, FilterSettings, begin_particles
 from nexova_sim.kernels.particles import FILTER_START, N_PARTICLE, Q_TEMP
 from nexova_sim.kernels.random import stream_key
 from nexova_sim.kernels.rows import MachineParams
@@ -26,8 +28,10 @@ class Plate(NamedTuple):
 
 
 class Tracked(NamedTuple):
-    """A followed machine: ``rows`` (hours + 1, N_OUT), row h at the beginning of hour h; ``clouds`` (k, n, N_PARTICLE)
-    of equal weight at ``kept_hours`` (k,).
+    """A followed machine.
+
+    ``rows`` (hours + 1, N_OUT): row h is the beginning of hour h. ``clouds`` (k, n, N_PARTICLE) are of equal weight, at
+    ``kept_hours`` (k,).
     """
 
     machine_id: str

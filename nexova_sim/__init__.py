@@ -15,6 +15,7 @@ _PUBLIC = {
     # Not "simulate": that name belongs to the room nexova_sim.simulate once it is imported.
     "simulate_fleet": "nexova_sim.run.simulate:simulate",
     "twin": "nexova_sim.run.twin",
+    "track": "nexova_sim.run.track",
     "ingest": "nexova_sim.run.ingest",
     "run_experiment": "nexova_sim.run.experiment",
     "bench": "nexova_sim.run.bench",

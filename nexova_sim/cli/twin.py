@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,8 @@ import typer
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import DryRunFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SeedFlag, SetFlag
 
-app = typer.Typer(name="twin", help="The digital twin: one machine through a scenario.", no_args_is_help=True)
+app = typer.Typer(name="twin", help="The digital twin: run it, fit it to data, follow real machines with it.",
+                  no_args_is_help=True)  # fmt: skip
 
 KindFlag = Annotated[
     str, typer.Option("--kind", help="Machine kind: a name from configs/kind, or a YAML file.", metavar="KIND")
@@ -30,10 +32,16 @@ StepFlag = Annotated[
     float | None, typer.Option("--dt", help="Time step, seconds (default 60); results do not depend on it.")
 ]
 EveryFlag = Annotated[float | None, typer.Option("--every", help="Hours from row to row (default: 1).")]
+DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder that simulate or ingest wrote.")]
+MachinesFlag = Annotated[
+    list[str] | None, typer.Option("--machine", "-m", help="Only this machine (may be repeated).", metavar="ID")
+]
+TrackFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of the filter.", metavar="FILE")]
 
 _COLUMNS = ("time_h", "phase", "status", "power_kw", "temp_c", "vibration_mm_s", "wear_frac", "fatigue_frac",
             "electrical_frac", "health_percent", "risk_class", "rul_h")  # fmt: skip
 _ROWS_SHOWN = 12
+_MACHINES_SHOWN = 20
 
 
 @app.command()
@@ -113,3 +121,47 @@ def _hours(value: float | None) -> str:
 
 def _round(value: float | None) -> float | int | None:
     return round(value) if value is not None and value >= 1000.0 else value
+
+
+@app.command()
+def track(dataset: DatasetArgument, config: TrackFlag = "configs/twin/track.yaml", machine: MachinesFlag = None,
+          settings: SetFlag = None, seed: SeedFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False,
+          dry_run: DryRunFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Follow the hidden wear, fatigue, electrical stress and temperature of every machine from its readings.
+
+    Example: nexova twin track results/tiny --out results/track-tiny
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.config.load import load
+    from nexova_sim.config.track import TrackConfig
+    from nexova_sim.run import track as verb
+
+    chosen = load(TrackConfig, config, [*(settings or []), *([] if seed is None else [f"seed={seed}"])])
+    if dry_run:
+        plan = verb.outline(dataset, chosen, out, machine)
+        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        return
+    with echo.progress("track") as progress:
+        done = verb.track(dataset, chosen, out, machine, overwrite, progress)
+    if done.was_there:
+        echo.note(f"{done.folder}: this run is there already, nothing to do")
+    for item in done.summary["skipped"]:
+        echo.note(f"machine {item['machine_id']} is left out: {item['reason']}")
+    data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
+    echo.result(data, f"{_tracked(done.summary)}\n\n{done.folder}", done.run_id)
+
+
+def _tracked(summary: dict[str, Any]) -> str:
+    heads = ("machine", "kind", "health %", "risk", "wear", "90 % interval", "fatigue", "electrical", "limited by",
+             "p bearing fault")  # fmt: skip
+    rows = [
+        [r["machine_id"], r["kind"], r["health_mean"], r["risk_class"], r["wear_mean"],
+         f"{r['wear_p05']:.3f} to {r['wear_p95']:.3f}", r["fatigue_mean"], r["electrical_mean"], r["limited_by"],
+         r["p_bearing_fault"]]
+        for r in summary["machines"][:_MACHINES_SHOWN]
+    ]  # fmt: skip
+    more = summary["n_machines"] - len(rows)
+    lines = [echo.grid(rows, heads), *([f"({more} more in summary.json)"] if more > 0 else []), ""]
+    lines.append(f"{summary['n_machines']} machines over {summary['hours']} hours, {summary['n_particles']} particles "
+                 f"each, effective sample size {summary['mean_effective_samples']} on average at the end")  # fmt: skip
+    return "\n".join(lines)

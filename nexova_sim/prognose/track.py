@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,19 +12,21 @@ from nexova_sim.config.nominal import nominal_parameters
 from nexova_sim.config.track import TrackConfig
 from nexova_sim.kernels.filter import track_machine
 from nexova_sim.kernels.filter_cloud import N_OUT
-from nexova_sim.kernels.filter_moves import I_AMBIENT, FilterSettings, begin_particles
+from nexova_sim.kernels.filter_moves import I_AMBIENT, I_TEMP_VAR, I_VIB_VAR, FilterSettings, begin_particles
 from nexova_sim.kernels.particles import FILTER_START, N_PARTICLE, Q_TEMP
 from nexova_sim.kernels.random import stream_key
 from nexova_sim.kernels.rows import MachineParams
 from nexova_sim.prognose.hours import Hours
 
+LEAST_HOURS = 24  # of readings that tell something, to be followed at all
+
 
 class Plate(NamedTuple):
-    """What is known of a machine before any reading: its kind, and its hour meter at the start."""
+    """What is known of a machine before any reading: its kind, and its hour meter at the start (None = unknown)."""
 
     machine_id: str
     kind: KindConfig
-    runtime_h: float
+    runtime_h: float | None
 
 
 class Tracked(NamedTuple):
@@ -59,35 +61,48 @@ def parameter_column(kind: KindConfig, physics: str = "plant") -> np.ndarray:
     return np.array([row[name] for name in MachineParams._fields])
 
 
-def track_fleet(hours: Hours, plates: Sequence[Plate], config: TrackConfig, physics: str = "plant",
-                progress: Callable[[int, int], None] = lambda _done, _total: None) -> Iterator[Tracked]:  # fmt: skip
-    """Follow one machine after the other; equal readings and settings give equal results, whatever the company."""
+def untold(given: np.ndarray) -> str | None:
+    """Why the hours of a machine, (hours, N_INPUTS), are not enough to follow it; None when they are."""
+    n_vib, n_temp = int((given[:, I_VIB_VAR] > 0.0).sum()), int((given[:, I_TEMP_VAR] > 0.0).sum())
+    for name, n in (("vibration", n_vib), ("temperature", n_temp)):
+        if n < LEAST_HOURS:
+            return f"{n} hours with a {name} that tells something, {LEAST_HOURS} are needed (constant or missing?)"
+    return None
+
+
+def kept_hours(n_hours: int, every_h: int | None) -> np.ndarray:
+    """Hours at which clouds are kept: every ``every_h`` (None = never) and the end, (k,) int64, rising."""
+    regular = np.arange(every_h, n_hours, every_h) if every_h else np.zeros(0, np.int64)
+    return np.append(regular, n_hours).astype(np.int64)
+
+
+def track_one(given: np.ndarray, plate: Plate, config: TrackConfig, kept: np.ndarray) -> Tracked:
+    """Follow one machine through its hours ``given`` (hours, N_INPUTS), keeping its cloud at ``kept`` (k,) hours.
+
+    Depends on nothing but its arguments: the same machine in another company gives the same numbers.
+    """
     settings = filter_settings(config)
+    if plate.runtime_h is None:
+        settings = settings._replace(known_frac=0.0)
+    params = parameter_column(plate.kind, config.physics)
+    key = machine_key(plate.machine_id)
+    particles = np.empty((N_PARTICLE, config.n_particles * config.n_start_factor))
+    start = np.uint64(stream_key(np.uint64(config.seed), key, FILTER_START))
+    begin_particles(params, plate.kind.nominal_load_frac, plate.runtime_h or 0.0, settings, start, particles)
+    particles[Q_TEMP] = given[0, I_AMBIENT]
+    rows = np.empty((len(given) + 1, N_OUT))
+    clouds = np.empty((len(kept), config.n_particles, N_PARTICLE))
+    # Its own name for the run, so that no number of the start is used again.
+    key = np.uint64(stream_key(np.uint64(config.seed), key, FILTER_START + 100))
+    track_machine(params, particles, given, settings, key, rows, kept, clouds)
+    return Tracked(plate.machine_id, rows, kept, clouds)
+
+
+def track_fleet(hours: Hours, plates: Sequence[Plate], config: TrackConfig,
+                progress: Callable[[int, int], None] = lambda _done, _total: None) -> Iterator[Tracked]:  # fmt: skip
+    """Follow one machine after the other; the hours must hold every plate's machine."""
     place = {name: n for n, name in enumerate(hours.machine_ids)}
-    n_hours = hours.given.shape[1]
-    every = config.keep_every_h
-    kept = np.unique(np.r_[np.arange(every, n_hours, every) if every else np.zeros(0, np.int64), n_hours]).astype(
-        np.int64
-    )
-    columns: dict[int, np.ndarray] = {}
+    kept = kept_hours(hours.given.shape[1], config.keep_every_h)
     for number, plate in enumerate(plates):
-        params = columns.setdefault(id(plate.kind), parameter_column(plate.kind, physics))
-        given = hours.given[place[plate.machine_id]]
-        key = machine_key(plate.machine_id)
-        particles = np.empty((N_PARTICLE, config.n_particles * config.n_start_factor))
-        start = np.uint64(stream_key(np.uint64(config.seed), key, FILTER_START))
-        begin_particles(params, plate.kind.nominal_load_frac, plate.runtime_h, settings, start, particles)
-        particles[Q_TEMP] = given[0, I_AMBIENT]
-        rows = np.empty((n_hours + 1, N_OUT))
-        clouds = np.empty((len(kept), config.n_particles, N_PARTICLE))
-        key = np.uint64(stream_key(np.uint64(config.seed), key, FILTER_START + 100))
-        track_machine(params, particles, given, settings, key, rows, kept, clouds)
-        yield Tracked(plate.machine_id, rows, kept, clouds)
+        yield track_one(hours.given[place[plate.machine_id]], plate, config, kept)
         progress(number + 1, len(plates))
-
-
-def plates_of(
-    machine_ids: Sequence[str], kinds: Mapping[str, KindConfig], runtime_h: Mapping[str, float]
-) -> list[Plate]:
-    """Plates of machines in the given order."""
-    return [Plate(m, kinds[m], runtime_h[m]) for m in machine_ids]

@@ -75,6 +75,12 @@ def resample(weight: np.ndarray, u: float, out_pick: np.ndarray) -> None:
 
 
 @kernel
+def faults_of(p: np.ndarray, i: int) -> int:
+    """Which faults particle ``i`` has: 1 bearing, 2 imbalance, 4 lost cooling, added up."""
+    return (1 if p[Q_EXTRA, i] > 0.0 else 0) + (2 if p[Q_SHIFT, i] > 0.0 else 0) + (4 if p[Q_COOLING, i] < 1.0 else 0)
+
+
+@kernel
 def gather_roughened(p: np.ndarray, pick: np.ndarray, weight: np.ndarray, loss: float, roughen: float, key: np.uint64,
                      hour: int, out_p: np.ndarray) -> None:  # fmt: skip
     """The picked particles, shrunk towards the mean and moved by differences of others (same faults only).
@@ -102,12 +108,20 @@ def gather_roughened(p: np.ndarray, pick: np.ndarray, weight: np.ndarray, loss: 
         a = pick[np.int64(bits & np.uint32(0xFFFF)) % n]
         b = pick[np.int64(bits >> np.uint32(16)) % n]
         c = pick[i]
-        alike = (p[Q_EXTRA, a] > 0.0) == (p[Q_EXTRA, b] > 0.0) and (p[Q_SHIFT, a] > 0.0) == (p[Q_SHIFT, b] > 0.0)
-        if alike and p[Q_COOLING, a] == 1.0 and p[Q_COOLING, b] == 1.0:
-            plain = p[Q_EXTRA, c] == 0.0 and p[Q_SHIFT, c] == 0.0 and p[Q_COOLING, c] == 1.0
-            for row in (Q_TEMP, Q_WEAR, Q_FATIGUE, Q_ELECTRICAL, Q_RISE, Q_VIB, Q_RATE):
-                base = mean[row] + keep * (p[row, c] - mean[row]) if plain else p[row, c]
-                out_p[row, i] = max(0.0, base + step * (p[row, a] - p[row, b]))
+        kind = faults_of(p, a)
+        if faults_of(p, b) != kind:
+            continue
+        own = faults_of(p, c)
+        for row in (Q_TEMP, Q_WEAR, Q_FATIGUE, Q_ELECTRICAL, Q_RISE, Q_VIB, Q_RATE):
+            base = mean[row] + keep * (p[row, c] - mean[row]) if own == 0 else p[row, c]
+            out_p[row, i] = max(0.0, base + step * (p[row, a] - p[row, b]))
+        if own == kind and own != 0:
+            # A fault that is there stays there: its size moves, but not to nothing.
+            for row in (Q_EXTRA, Q_SHIFT):
+                if p[row, c] > 0.0:
+                    out_p[row, i] = max(0.1 * p[row, c], p[row, c] + step * (p[row, a] - p[row, b]))
+            if p[Q_COOLING, c] < 1.0:
+                out_p[Q_COOLING, i] = min(0.99, max(0.1, p[Q_COOLING, c] + step * (p[Q_COOLING, a] - p[Q_COOLING, b])))
 
 
 @kernel

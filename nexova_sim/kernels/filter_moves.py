@@ -179,6 +179,9 @@ def propose_cooling(params: np.ndarray, given: np.ndarray, key: np.uint64, hour:
         if u > 0.25 or heat <= 0.0:
             continue
         above = max(1.0, given[I_TEMP] - given[I_AMBIENT])
-        # Between what the hour's mean says and what a temperature still rising will say.
-        found = out_p[Q_RISE, i] * heat / above * (0.6 + 2.0 * u)
-        out_p[Q_COOLING, i] = min(1.0, max(0.1, found)) if out_p[Q_COOLING, i] == 1.0 else 1.0
+        steady = out_p[Q_RISE, i] * heat / above
+        if out_p[Q_COOLING, i] == 1.0:
+            # Between what the hour's mean says and what a temperature still rising will say.
+            out_p[Q_COOLING, i] = min(0.99, max(0.1, steady * (0.6 + 2.0 * u)))
+        else:
+            out_p[Q_COOLING, i] = 1.0 if u < 0.125 else min(0.99, max(0.1, steady * (0.9 + 1.6 * (u - 0.125))))

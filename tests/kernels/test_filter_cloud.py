@@ -16,6 +16,7 @@ from nexova_sim.kernels.filter_cloud import (
     O_COOLING,
     O_ESS,
     O_EXTRA,
+    faults_of,
     gather_roughened,
     keep_cloud,
     normalise,
@@ -113,3 +114,15 @@ def test_a_row_tells_faults_and_the_kept_cloud_has_equal_weights():
 def test_surprise_is_a_squared_distance_in_expected_variances():
     seen, weight = np.array([1.0, 3.0]), np.array([0.5, 0.5])
     np.testing.assert_allclose(surprise_of(seen, weight, 6.0, 3.0), (6.0 - 2.0) ** 2 / (1.0 + 3.0), **PHYSICS)
+
+
+def test_faults_keep_their_kind_when_particles_move():
+    p = cloud(600)
+    p[Q_EXTRA, :200], p[Q_COOLING, 200:400] = np.linspace(0.002, 0.01, 200), np.linspace(0.3, 0.6, 200)
+    kinds = [faults_of(p, i) for i in (0, 250, 500)]
+    assert kinds == [1, 4, 0]
+    out = np.empty_like(p)
+    gather_roughened(p, np.arange(600), np.full(600, 1.0 / 600), 0.01, 0.3, np.uint64(5), 3, out)
+    assert [faults_of(out, i) for i in range(600)] == [faults_of(p, i) for i in range(600)]
+    assert not np.array_equal(out[Q_EXTRA], p[Q_EXTRA])
+    assert not np.array_equal(out[Q_COOLING], p[Q_COOLING])

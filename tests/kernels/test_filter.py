@@ -159,7 +159,7 @@ def test_lost_cooling_is_found_and_forgotten_with_maintenance():
     again = [hour(temp=limit, temp_var=0.25, restore=C_THERMAL if n == 0 else 0) for n in range(10)]
     rows, _ = follow(np.array([*cold, *hot, *again]), chosen())
     assert rows[60, O_COOLING] < 0.2
-    assert rows[72, O_COOLING] > 0.9
+    assert rows[71, O_COOLING] > 0.9  # row 72 is after the maintenance
     assert rows[74, O_COOLING] < 0.2
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from nexova_sim.kernels._jit import kernel
+from nexova_sim.kernels.filter_moves import LEAST_LOSS
 from nexova_sim.kernels.numbers import exp64
 from nexova_sim.kernels.particles import (
     N_PARTICLE,
@@ -121,7 +122,9 @@ def gather_roughened(p: np.ndarray, pick: np.ndarray, weight: np.ndarray, loss: 
                 if p[row, c] > 0.0:
                     out_p[row, i] = max(0.1 * p[row, c], p[row, c] + step * (p[row, a] - p[row, b]))
             if p[Q_COOLING, c] < 1.0:
-                out_p[Q_COOLING, i] = min(0.99, max(0.1, p[Q_COOLING, c] + step * (p[Q_COOLING, a] - p[Q_COOLING, b])))
+                out_p[Q_COOLING, i] = min(
+                    LEAST_LOSS, max(0.1, p[Q_COOLING, c] + step * (p[Q_COOLING, a] - p[Q_COOLING, b]))
+                )
 
 
 @kernel

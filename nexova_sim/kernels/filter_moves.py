@@ -48,6 +48,10 @@ from nexova_sim.kernels.thermal import heat_frac
 N_INPUTS = 8
 
 
+# Cooling that counts as lost is at most this share of what was built; less could not be told from the build.
+LEAST_LOSS = 0.9
+
+
 class FilterSettings(NamedTuple):
     """How the filter thinks of machines and readings; see config/track.py for the meaning of each."""
 
@@ -182,6 +186,6 @@ def propose_cooling(params: np.ndarray, given: np.ndarray, key: np.uint64, hour:
         steady = out_p[Q_RISE, i] * heat / above
         if out_p[Q_COOLING, i] == 1.0:
             # Between what the hour's mean says and what a temperature still rising will say.
-            out_p[Q_COOLING, i] = min(0.99, max(0.1, steady * (0.6 + 2.0 * u)))
+            out_p[Q_COOLING, i] = min(LEAST_LOSS, max(0.1, steady * (0.6 + 2.0 * u)))
         else:
-            out_p[Q_COOLING, i] = 1.0 if u < 0.125 else min(0.99, max(0.1, steady * (0.9 + 1.6 * (u - 0.125))))
+            out_p[Q_COOLING, i] = 1.0 if u < 0.125 else min(LEAST_LOSS, max(0.1, steady * (0.9 + 1.6 * (u - 0.125))))

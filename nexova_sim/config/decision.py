@@ -1,0 +1,162 @@
+"""Settings of ``nexova decisions`` (configs/decision/*.yaml): episodes, actions and their cost, the gate, the model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from nexova_sim.base.errors import ConfigError
+from nexova_sim.config.alert import AlertPolicy, load_policy
+from nexova_sim.config.kinds import Component
+from nexova_sim.config.load import apply_overrides, build, find_config, read_yaml
+from nexova_sim.config.strict import Frac, Identifier, NonNegative, Positive, Strict
+
+Hours = Annotated[int, Field(ge=0, le=8760)]
+
+
+class Episodes(Strict):
+    """Which alerts ask for a decision: those of ``severities``; further ones of a machine within ``quiet_h`` do not."""
+
+    severities: Annotated[list[Literal["INFO", "WARNING", "CRITICAL"]], Field(min_length=1)] = ["WARNING", "CRITICAL"]
+    quiet_h: NonNegative = 12.0
+    most: Annotated[int, Field(ge=1, le=100_000)] = 1000
+
+
+class Actions(Strict):
+    """What the actions mean: MAINTENANCE waits ``crew_h`` for the crew, OFFLINE stops at once and is looked at after
+    ``look_h``; both end in the machine's planned service, which renews ``restores``; OFFLINE's costs the factor more.
+    """
+
+    crew_h: Hours = 24
+    look_h: Hours = 4
+    call_out_factor: Annotated[float, Field(ge=1.0, le=100.0)] = 2.0
+    restores: list[Component] = ["bearing", "thermal", "electrical", "random", "process"]
+
+
+class Money(Strict):
+    """Prices; a failure while running costs ``secondary_frac`` of its repair more (damage to what is around it)."""
+
+    price_usd_per_kwh: NonNegative = 0.12
+    secondary_frac: NonNegative = 1.0
+
+
+class Twin(Strict):
+    """The judge and the twin policy: futures per situation, and how far the judge looks."""
+
+    horizon_h: Annotated[int, Field(ge=1, le=720)] = 168
+    futures: Annotated[int, Field(ge=2, le=100_000)] = 256
+    policy_futures: Annotated[int, Field(ge=1, le=10_000)] = 16
+
+
+class Gate(Strict):
+    """Who acts: actions in ``autonomous`` are done at once, the others wait ``latency_h`` for a person.
+
+    The person rejects an action that would cost more than doing nothing with the chance ``skill_frac`` (an assumption
+    of the study, not a measurement) and approves everything else.
+    """
+
+    autonomous: list[Literal["MAINTENANCE", "OFFLINE"]] = ["MAINTENANCE", "OFFLINE"]
+    latency_h: NonNegative = 2.0
+    skill_frac: Frac = 0.0
+
+
+class Rules(Strict):
+    """Limits of the rule policies: the platform's, and those that ``tuned_rules`` acts on."""
+
+    maintenance_above_c: float = 85.0
+    offline_above_percent: Positive = 120.0
+    warning_above_mm_s: Positive = 2.5
+    tuned_vibration_mm_s: Positive = 3.2
+    tuned_temperature_c: float = 80.0
+    tuned_offline_vibration_mm_s: Positive = 6.0
+    tuned_offline_temperature_c: float = 120.0
+
+
+class Price(Strict):
+    """USD per million tokens of models whose name begins with ``model``, as published on ``seen``."""
+
+    model: str
+    seen: date
+    input_usd_per_million: NonNegative
+    output_usd_per_million: NonNegative
+
+
+class Model(Strict):
+    """The language model: its name, the library that reaches it, and how patiently."""
+
+    name: Annotated[str, Field(min_length=1, max_length=120)] = "gemini-3.5-flash"
+    sdk: Literal["google-genai", "google-generativeai"] = "google-genai"
+    sampling_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    repeats: Annotated[int, Field(ge=1, le=100)] = 1
+    attempts: Annotated[int, Field(ge=1, le=20)] = 4
+    attempt_s: Positive = 20.0
+    total_s: Positive = 60.0
+    calls_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
+    address: str | None = None
+    prices: list[Price] = []
+
+
+class DecisionConfig(Strict):
+    """Everything about a replay of decisions except the dataset, the policy and the cassette."""
+
+    name: Identifier
+    title: Annotated[str, Field(max_length=200)] = ""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    alerts: str = "configs/alert/isa18.yaml"
+    episodes: Episodes = Episodes()
+    actions: Actions = Actions()
+    money: Money = Money()
+    twin: Twin = Twin()
+    gate: Gate = Gate()
+    rules: Rules = Rules()
+    model: Model = Model()
+
+    @model_validator(mode="after")
+    def _fits(self) -> DecisionConfig:
+        if max(self.actions.crew_h, self.actions.look_h) >= self.twin.horizon_h:
+            raise ValueError("actions: crew_h and look_h must be shorter than twin.horizon_h")
+        return self
+
+
+class ResolvedDecision(Strict):
+    """A decision configuration with its alert policy read in."""
+
+    decision: DecisionConfig
+    alerts: AlertPolicy
+
+
+class DecisionStage(Strict):
+    """The section ``decisions`` of an experiment: its file, the policies to compare, a cassette for those that need one."""
+
+    config: str = "configs/decision/default.yaml"
+    policies: Annotated[list[str], Field(min_length=1, max_length=20)] = ["never", "seed_rules", "tuned_rules", "twin"]
+    cassette: str | None = None
+    overrides: list[str] = []
+
+
+class DecisionPart(Strict):
+    """What the section of an experiment resolves to."""
+
+    resolved: ResolvedDecision
+    policies: list[str]
+    cassette: str | None
+
+
+def load_decision(name: str | Path, settings: Sequence[str] = (), base: Path | None = None) -> ResolvedDecision:
+    """The decision configuration in the file ``name`` with ``--set`` overrides; ConfigError when wrong."""
+    path = find_config(os.fspath(name), base)
+    config = build(DecisionConfig, apply_overrides(read_yaml(path), settings), str(path))
+    return ResolvedDecision(decision=config, alerts=load_policy(config.alerts, base=path.parent))
+
+
+def read_stage(section: DecisionStage, base: Path) -> DecisionPart:
+    """What the section of an experiment names."""
+    if not isinstance(section, DecisionStage):
+        raise ConfigError("decisions: expected a section with the key 'config'")
+    resolved = load_decision(section.config, section.overrides, base)
+    return DecisionPart(resolved=resolved, policies=section.policies, cassette=section.cassette)

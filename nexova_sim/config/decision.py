@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,22 +13,28 @@ from nexova_sim.base.errors import ConfigError
 from nexova_sim.config.alert import AlertPolicy, load_policy
 from nexova_sim.config.kinds import Component
 from nexova_sim.config.load import apply_overrides, build, find_config, read_yaml
-from nexova_sim.config.strict import Frac, Identifier, NonNegative, Positive, Strict
+from nexova_sim.config.strict import Day, Frac, Identifier, NonNegative, Positive, Strict
 
 Hours = Annotated[int, Field(ge=0, le=8760)]
 
 
 class Episodes(Strict):
-    """Which alerts ask for a decision: those of ``severities``; further ones of a machine within ``quiet_h`` do not."""
+    """Which alerts ask for a decision: those of ``severities``, and again every ``review_h`` while they stay open.
+
+    What comes within ``quiet_h`` of the last question about the same machine does not ask.
+    """
 
     severities: Annotated[list[Literal["INFO", "WARNING", "CRITICAL"]], Field(min_length=1)] = ["WARNING", "CRITICAL"]
     quiet_h: NonNegative = 12.0
+    review_h: Annotated[float, Field(ge=1.0)] | None = 24.0
     most: Annotated[int, Field(ge=1, le=100_000)] = 1000
 
 
 class Actions(Strict):
-    """What the actions mean: MAINTENANCE waits ``crew_h`` for the crew, OFFLINE stops at once and is looked at after
-    ``look_h``; both end in the machine's planned service, which renews ``restores``; OFFLINE's costs the factor more.
+    """What the actions mean.
+
+    MAINTENANCE waits ``crew_h`` for the crew; OFFLINE stops at once, and a person comes after ``look_h``. Both end in
+    the machine's planned service, which renews ``restores``; OFFLINE's costs ``call_out_factor`` times its price.
     """
 
     crew_h: Hours = 24
@@ -65,23 +70,36 @@ class Gate(Strict):
     skill_frac: Frac = 0.0
 
 
+class Tuned(Strict):
+    """Limits of ``tuned_rules``, in mm/s beyond a new machine's vibration at that load.
+
+    Growth beyond ``step_mm_s_per_day`` and level beyond ``step_mm_s`` are imbalance, not wear. OFFLINE when
+    ``most_mm_s`` is ``ahead_days`` away.
+    """
+
+    new_mm_s: Positive = 1.6
+    worn_mm_s: Positive = 1.82
+    step_mm_s: Positive = 2.2
+    growth_mm_s_per_day: Positive = 0.09
+    step_mm_s_per_day: Positive = 1.4
+    ahead_days: Positive = 0.9
+    most_mm_s: Positive = 1.95
+
+
 class Rules(Strict):
-    """Limits of the rule policies: the platform's, and those that ``tuned_rules`` acts on."""
+    """Limits of the platform's rules, and of rules fitted to a plant."""
 
     maintenance_above_c: float = 85.0
     offline_above_percent: Positive = 120.0
     warning_above_mm_s: Positive = 2.5
-    tuned_vibration_mm_s: Positive = 3.2
-    tuned_temperature_c: float = 80.0
-    tuned_offline_vibration_mm_s: Positive = 6.0
-    tuned_offline_temperature_c: float = 120.0
+    tuned: Tuned = Tuned()
 
 
 class Price(Strict):
     """USD per million tokens of models whose name begins with ``model``, as published on ``seen``."""
 
     model: str
-    seen: date
+    seen: Day
     input_usd_per_million: NonNegative
     output_usd_per_million: NonNegative
 
@@ -131,7 +149,7 @@ class ResolvedDecision(Strict):
 
 
 class DecisionStage(Strict):
-    """The section ``decisions`` of an experiment: its file, the policies to compare, a cassette for those that need one."""
+    """The section ``decisions`` of an experiment: its file, the policies to compare, a cassette for those that ask."""
 
     config: str = "configs/decision/default.yaml"
     policies: Annotated[list[str], Field(min_length=1, max_length=20)] = ["never", "seed_rules", "tuned_rules", "twin"]

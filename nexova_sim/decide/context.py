@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from nexova_sim.dataset.grid import gather
 from nexova_sim.dataset.read import Dataset, time_ms
 from nexova_sim.dataset.rows import CHANNELS, Rows, runs, scan_rows
+from nexova_sim.decide.history import Span, spans
 from nexova_sim.schema.channels import STATUSES
 
 N_READINGS = 10
@@ -56,6 +59,17 @@ class Event(NamedTuple):
     restored: str
 
 
+class Terms(NamedTuple):
+    """What the actions mean and cost beyond the machine's own figures (``config.decision.Actions``, ``Money``)."""
+
+    horizon_h: int = 168
+    crew_h: int = 24
+    look_h: int = 4
+    call_out_factor: float = 2.0
+    secondary_frac: float = 1.0
+    price_usd_per_kwh: float = 0.12
+
+
 class Context(NamedTuple):
     """An alert with what was known when it was raised. ``machine`` is its row in the machines table."""
 
@@ -64,7 +78,8 @@ class Context(NamedTuple):
     readings: tuple[Reading, ...]
     alerts: tuple[Episode, ...]
     events: tuple[Event, ...]
-    horizon_h: float
+    spans: tuple[Span, ...]
+    terms: Terms
 
     @property
     def key(self) -> str:
@@ -82,13 +97,15 @@ def moment(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def build_contexts(dataset: Dataset, episodes: Sequence[Episode], horizon_h: float = 168.0) -> list[Context]:
-    """The contexts of ``episodes``, in the order given; one pass over the readings, memory grows with episodes only.
+def build_contexts(dataset: Dataset, episodes: Sequence[Episode], terms: Terms) -> list[Context]:
+    """The contexts of ``episodes``, in the order given; two passes over the readings, memory grows with episodes only.
 
     Raises ConfigError for an episode of a machine that the dataset does not have, DataError for damaged files.
     """
     machines = {str(row["machine_id"]): row for row in dataset.read("machines").to_pylist()}
     tails = _tails(dataset, episodes)
+    grid = gather(dataset)
+    place = {name: n for n, name in enumerate(grid.machine_ids)}
     events = _events(dataset)
     before: dict[str, list[Episode]] = {}
     earlier: list[tuple[Episode, ...]] = [()] * len(episodes)
@@ -96,7 +113,8 @@ def build_contexts(dataset: Dataset, episodes: Sequence[Episode], horizon_h: flo
         episode = episodes[number]
         past = before.setdefault(episode.machine_id, [])
         # Alerts of the same instant are shown to neither: which came first is not known.
-        earlier[number] = tuple(_as_known(e, episode.raised_ms) for e in past if e.raised_ms < episode.raised_ms)[-N_ALERTS:]
+        known = [_as_known(e, episode.raised_ms) for e in past if e.raised_ms < episode.raised_ms]
+        earlier[number] = tuple(known[-N_ALERTS:])
         past.append(episode)
     return [
         Context(
@@ -105,7 +123,8 @@ def build_contexts(dataset: Dataset, episodes: Sequence[Episode], horizon_h: flo
             tails[number],
             earlier[number],
             tuple(e for e in events.get(episode.machine_id, ()) if e.time_ms <= episode.raised_ms)[-N_EVENTS:],
-            horizon_h,
+            spans(grid, place[episode.machine_id], episode.raised_ms),
+            terms,
         )
         for number, episode in enumerate(episodes)
     ]
@@ -131,14 +150,15 @@ def _tails(dataset: Dataset, episodes: Sequence[Episode]) -> list[tuple[Reading,
     last_ms = max(e.raised_ms for e in episodes)
     for rows in scan_rows(dataset, CHANNELS, machines=list(wanted), end=_instant(last_ms + 1)):
         edges = runs(rows)
-        for first, after in zip(edges[:-1], edges[1:], strict=True):
+        for first, after in pairwise(edges):
             machine = names[rows.machine[first]]
             queue = waiting[machine]
             # An episode is settled when a later reading is seen, so that one at the end of a batch is not cut short.
             while queue and queue[0][0] < rows.time_ms[after - 1]:
                 at, number = queue.pop(0)
                 stop = first + int(np.searchsorted(rows.time_ms[first:after], at, side="right"))
-                found[number] = tuple([*kept[machine], *_readings(rows, max(first, stop - N_READINGS), stop)][-N_READINGS:])
+                fresh = _readings(rows, max(first, stop - N_READINGS), stop)
+                found[number] = tuple([*kept[machine], *fresh][-N_READINGS:])
             kept[machine] = [*kept[machine], *_readings(rows, max(first, after - N_READINGS), after)][-N_READINGS:]
     for machine, queue in waiting.items():
         for _, number in queue:

@@ -14,6 +14,7 @@ from typing import Any
 
 from nexova_sim.decide.context import Context, Episode, Reading, moment
 from nexova_sim.decide.decision import ACTIONS, RISK_LEVELS, decision_schema
+from nexova_sim.decide.history import Span
 from nexova_sim.decide.model import Message, Request
 
 PROMPT_VERSION = "1"
@@ -31,9 +32,10 @@ Plant guidelines:
 - vibration above its limit: riskLevel at least WARNING, and a maintenance window in humanRecommendation
 - when several apply, OFFLINE goes before MAINTENANCE, MAINTENANCE before NONE
 
-Actions: NONE lets the machine run on. MAINTENANCE stops it for a planned service now (service_usd, service_h).
-OFFLINE switches it off until a person has looked at it. A failure costs failure_usd and failure_h hours; every hour of
-an unplanned stop costs lost_production_usd_per_h.
+Actions: NONE lets the machine run on. MAINTENANCE lets it run until the crew comes in crew_h hours, then stops it for a
+service (service_usd, service_h). OFFLINE switches it off at once; a person comes after look_h hours and does the same
+service at call_out_factor times its price. A failure costs failure_usd and failure_h hours. Every hour that the machine
+stands although it is wanted costs lost_production_usd_per_h.
 
 estimatedSavings: USD saved over horizon_h hours by your action against doing nothing, 0 if none.
 preventedLoss: USD of failure cost that your action avoids over the same hours, 0 if none.
@@ -48,7 +50,9 @@ def make_request(context: Context, model: str, sampling_temperature: float = 0.0
     """The question about ``context`` for the model named ``model``."""
     text = json.dumps(situation(context), ensure_ascii=True, allow_nan=False, indent=1)
     messages = (Message("user", text),)
-    return Request(model, SYSTEM, messages, sampling_temperature, _MOST_TOKENS, decision_schema(), PROMPT_VERSION, repeat)
+    return Request(
+        model, SYSTEM, messages, sampling_temperature, _MOST_TOKENS, decision_schema(), PROMPT_VERSION, repeat
+    )
 
 
 def situation(context: Context) -> dict[str, Any]:
@@ -75,19 +79,28 @@ def situation(context: Context) -> dict[str, Any]:
             "vibration_mm_s": None if last is None else _number(last.vibration_mm_s, 2),
         },
         "last_readings": [_reading(r) for r in context.readings],
+        "means_before": [_span(s) for s in context.spans],
         "recent_alerts": [_alert(a) for a in context.alerts],
         "maintenance_history": [
-            {"time": moment(e.time_ms), "event": e.event, "reason": plain_text(e.reason), "renewed": plain_text(e.restored)}
+            {
+                "time": moment(e.time_ms),
+                "event": e.event,
+                "reason": plain_text(e.reason),
+                "renewed": plain_text(e.restored),
+            }
             for e in context.events
         ],
         "costs": {
             "service_usd": _number(machine["planned_service_usd"], 0),
             "service_h": _number(machine["planned_service_h"], 1),
-            "failure_usd": _number(machine["failure_usd"], 0),
+            "failure_usd": _number(machine["failure_usd"] * (1.0 + context.terms.secondary_frac), 0),
             "failure_h": _number(machine["failure_h"], 1),
             "lost_production_usd_per_h": _number(machine["lost_production_usd_per_h"], 0),
+            "crew_h": context.terms.crew_h,
+            "look_h": context.terms.look_h,
+            "call_out_factor": context.terms.call_out_factor,
         },
-        "horizon_h": context.horizon_h,
+        "horizon_h": context.terms.horizon_h,
     }
 
 
@@ -122,6 +135,16 @@ def _alert(episode: Episode) -> dict[str, Any]:
         "limit": _number(episode.limit, 3),
         "unit": plain_text(episode.unit),
         "is_over": episode.resolved_ms is not None,
+    }
+
+
+def _span(span: Span) -> dict[str, Any]:
+    return {
+        "hours_before": [span.from_h, span.to_h],
+        "running_h": _number(span.running_h, 0),
+        "power_kw": _number(span.power_kw, 2),
+        "temperature_c": _number(span.temperature_c, 1),
+        "vibration_mm_s": _number(span.vibration_mm_s, 2),
     }
 
 

@@ -32,7 +32,6 @@ from nexova_sim.kernels.rows import (
     M_HEAT_FIXED,
     M_HEAT_LINEAR,
     M_HEAT_SQUARE,
-    M_LIFE_H,
     M_MONTSINGER_HALVING_K,
     M_MONTSINGER_PER_H,
     M_MONTSINGER_REF_C,
@@ -88,7 +87,7 @@ def future_key(key: np.uint64, draw: int) -> np.uint64:
 
 @kernel
 def fill_loads(situations: Situations, s: int, first: int, seed: np.uint64, out_load: np.ndarray) -> None:
-    """Load factor of every hour (h, LANES) of futures ``first`` and following: 1 plus an AR(1) process, at least 0.1."""
+    """Load factor of every hour (h, LANES) of futures ``first`` and on: 1 plus an AR(1) process, at least 0.1."""
     sd, memory = situations.variation[s, 0], situations.variation[s, 1]
     nudge = np.sqrt(1.0 - memory * memory) * sd
     for j in range(LANES):
@@ -103,7 +102,7 @@ def fill_loads(situations: Situations, s: int, first: int, seed: np.uint64, out_
 @kernel
 def fill_limits(situations: Situations, s: int, first: int, seed: np.uint64, renewal: int,
                 out_age_h: np.ndarray) -> None:  # fmt: skip
-    """Ages (LANES,) at which chance ends futures ``first`` and following; ``renewal`` 1 = of the part a service put in."""
+    """Ages (LANES,) at which chance ends futures ``first`` and on; ``renewal`` 1 = of the part a service put in."""
     p = situations.params
     for j in range(LANES):
         key = stream_key(seed, future_key(situations.key[s], first + j), FUTURE_LIFE)
@@ -114,7 +113,7 @@ def fill_limits(situations: Situations, s: int, first: int, seed: np.uint64, ren
 
 @kernel
 def fill_risk(situations: Situations, s: int, action: np.ndarray, out_q: np.ndarray) -> None:
-    """Chance to fail at random in each running hour for who reached it, (h,): 1 - exp(-increase of (age/scale)^shape)."""
+    """Chance to fail at random in each running hour once it is reached, (h,): 1 - exp(-rise of (age/scale)^shape)."""
     shape, scale = situations.params[M_WEIBULL_SHAPE, s], situations.params[M_WEIBULL_SCALE_H, s]
     age = situations.state[s, X_AGE]
     renews = (np.int64(action[A_RESTORES]) & C_RANDOM) != 0 and action[A_END] > action[A_START]

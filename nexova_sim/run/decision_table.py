@@ -18,6 +18,7 @@ from nexova_sim.run.decision_judge import Findings
 from nexova_sim.schema.decisions import decisions_schema
 
 _HOUR_MS = 3_600_000
+_REVIEWED = {"approved": "approve", "rejected": "reject"}
 _START = Anchor(0, "0" * 64)
 
 
@@ -106,8 +107,8 @@ def _steps(item: Taken) -> Iterable[tuple[str, str, str, bool, int]]:
     late = round(item.passage.latency_h * _HOUR_MS)
     agent = f"policy:{item.policy}"
     yield "decide", agent, "AGENT", True, 0
-    if item.passage.outcome in ("approved", "rejected"):
-        yield item.passage.outcome.removesuffix("d"), "reviewer", "SUPERVISOR", True, late
+    if item.passage.outcome in _REVIEWED:
+        yield _REVIEWED[item.passage.outcome], "reviewer", "SUPERVISOR", True, late
     if item.passage.action != ACTIONS[0]:
         yield "execute", agent, "AGENT", True, late
 

@@ -45,8 +45,8 @@ def find(lab: Laboratory, episodes: Sequence[Episode], config: DecisionConfig) -
         gated = judge(truth, offer._replace(latency_h=waits), n, config.seed)
     best = picked.mean_usd.argmin(axis=1)
     return Findings(
-        fresh.mean_usd, fresh.loss_usd.mean(axis=2), np.minimum(1.0, fresh.p_fail.mean(axis=2)), gated.mean_usd, _saving_se(fresh),
-        best, _is_clear(fresh, best),
+        fresh.mean_usd, fresh.loss_usd.mean(axis=2), np.minimum(1.0, fresh.p_fail.mean(axis=2)), gated.mean_usd,
+        _saving_se(fresh), best, _is_clear(fresh, best),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ _PUBLIC = {
     "simulate_fleet": "nexova_sim.run.simulate:simulate",
     "twin": "nexova_sim.run.twin",
     "track": "nexova_sim.run.track",
+    "what_if": "nexova_sim.run.whatif",
     "ingest": "nexova_sim.run.ingest",
     "run_experiment": "nexova_sim.run.experiment",
     "bench": "nexova_sim.run.bench",

@@ -37,6 +37,19 @@ MachinesFlag = Annotated[
     list[str] | None, typer.Option("--machine", "-m", help="Only this machine (may be repeated).", metavar="ID")
 ]
 TrackFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of the filter.", metavar="FILE")]
+OneMachineFlag = Annotated[str, typer.Option("--machine", "-m", help="The machine.", metavar="ID")]
+AtFlag = Annotated[str, typer.Option("--at", help="When, e.g. 2026-01-06T12:00:00Z.", metavar="TIME")]
+ActionFlag = Annotated[
+    list[str] | None,
+    typer.Option("--action", help="MAINTENANCE, OFFLINE or NONE (may be repeated; default: all).", metavar="ACTION"),
+]
+LoadFlag = Annotated[
+    float | None,
+    typer.Option("--load", help="Load while running, as a share of rated power (default: as in its past).",
+                 min=0.01, max=1.8, metavar="FRAC"),
+]  # fmt: skip
+WhatIfFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of actions and prices.", metavar="FILE")]
+FilterFlag = Annotated[str, typer.Option("--track", help="YAML file of the filter.", metavar="FILE")]
 
 _COLUMNS = ("time_h", "phase", "status", "power_kw", "temp_c", "vibration_mm_s", "wear_frac", "fatigue_frac",
             "electrical_frac", "health_percent", "risk_class", "rul_h")  # fmt: skip
@@ -165,3 +178,51 @@ def _tracked(summary: dict[str, Any]) -> str:
     lines.append(f"{summary['n_machines']} machines over {summary['hours']} hours, {summary['n_particles']} particles "
                  f"each, effective sample size {summary['mean_effective_samples']} on average at the end")  # fmt: skip
     return "\n".join(lines)
+
+
+@app.command()
+def whatif(dataset: DatasetArgument, machine: OneMachineFlag, at: AtFlag, action: ActionFlag = None,
+           load: LoadFlag = None, config: WhatIfFlag = "configs/twin/whatif.yaml",
+           track_config: FilterFlag = "configs/twin/track.yaml", settings: SetFlag = None, seed: SeedFlag = None,
+           out: OutFlag = None, overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False,
+           as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Branch a machine at a time: what doing nothing, maintenance or a stop would cost, and how likely it fails.
+
+    Example: nexova twin whatif results/tiny --machine lyon-pump-001 --at 2026-01-06T12:00:00Z
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.config.load import load as load_config
+    from nexova_sim.config.track import TrackConfig
+    from nexova_sim.config.whatif import WhatIfConfig, check_actions
+    from nexova_sim.run import whatif as verb
+
+    chosen = load_config(WhatIfConfig, config, [*(settings or []), *([] if seed is None else [f"seed={seed}"])])
+    choice = verb.Choice(machine, at, check_actions(action or []), load)
+    following = load_config(TrackConfig, track_config)
+    if dry_run:
+        plan = verb.outline(dataset, choice, following, chosen, out)
+        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        return
+    done = verb.what_if(dataset, choice, following, chosen, out, overwrite)
+    data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
+    echo.result(data, f"{_answer(done.summary)}\n\n{done.folder}", done.run_id)
+
+
+def _answer(summary: dict[str, Any]) -> str:
+    heads = ("action", "cost $", "95 % interval", "5 to 95 % of futures", "p(failure)", "95 % interval",
+             "against NONE $", "95 % interval")  # fmt: skip
+    rows = [
+        [r["action"], r["cost_usd"], _span(r["cost_interval_usd"]), _span([r["cost_p05_usd"], r["cost_p95_usd"]]),
+         r["p_failure"], " to ".join(f"{v:.4f}" for v in r["p_failure_interval"]), r["extra_usd"],
+         _span(r["extra_interval_usd"])]
+        for r in summary["actions"]
+    ]  # fmt: skip
+    line = (
+        f"{summary['machine_id']} at {summary['at']}, the next {summary['horizon_h']} h in {summary['n_futures']} "
+        f"futures, the same for every action; least cost: {summary['best']}"
+    )
+    return f"{line}\n\n{echo.grid(rows, heads)}"
+
+
+def _span(pair: list[float]) -> str:
+    return f"{pair[0]:,.0f} to {pair[1]:,.0f}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from nexova_sim.base.errors import ConfigError, suggest
 from nexova_sim.config.kinds import Component
 from nexova_sim.config.strict import Frac, NonNegative, Positive, Strict
 
@@ -35,3 +37,12 @@ class WhatIfConfig(Strict):
     fatigue_per_lost_cooling_h: NonNegative = 0.025
     fault_end_per_h: NonNegative = 0.007
     cooling_end_per_h: NonNegative = 0.05
+
+
+def check_actions(names: Sequence[str]) -> tuple[Action, ...]:
+    """Actions by name in any spelling of case, all when none is given; ConfigError for another name."""
+    known = {action.lower(): action for action in ACTIONS}
+    for name in names:
+        if name.lower() not in known:
+            raise ConfigError(f"--action {name}: there is no such action; {suggest(name.upper(), ACTIONS)}", got=name)
+    return tuple(known[name.lower()] for name in names) or ACTIONS

@@ -1,4 +1,4 @@
-"""The future that a machine's past suggests: the load of its week, how it varies, the ambient; all from before a time."""
+"""The future that a machine's past suggests: the load of its week, how it varies, the ambient; all from the past."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ _AMBIENT_H = 72
 
 
 class Outlook(NamedTuple):
-    """What is expected of a machine: ``week_load`` and ``ambient_c`` (168,) by UTC hour of the week from Monday 0:00;
-    ``start_hour`` of the week; ``variation`` and hourly ``memory`` of the factor on the load.
+    """What is expected of a machine.
+
+    ``week_load`` and ``ambient_c`` (168,) by UTC hour of the week from Monday 0:00; ``start_hour`` of the week;
+    ``variation`` and hourly ``memory`` of the factor on the load.
     """
 
     week_load: np.ndarray
@@ -36,7 +38,7 @@ def look_ahead(hours: Hours, machine: int, at_hour: int, usual_load: float) -> O
     """The outlook of machine number ``machine`` at the beginning of hour ``at_hour``, from the hours before it.
 
     An hour of the week takes the mean load of that hour in earlier weeks, else of that hour of the day, else the mean
-    of all; it counts as off when the machine ran in less than half of them. Without any past: ``usual_load`` throughout.
+    of all; it counts as off when the machine ran in less than half of them. Without a past: ``usual_load`` throughout.
     """
     week = (hour_of_week(hours.start_ms) + np.arange(at_hour)) % HOURS_PER_WEEK
     run, load = hours.run[machine, :at_hour], hours.load[machine, :at_hour]

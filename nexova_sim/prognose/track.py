@@ -61,12 +61,12 @@ def parameter_column(kind: KindConfig, physics: str = "plant") -> np.ndarray:
     return np.array([row[name] for name in MachineParams._fields])
 
 
-def untold(given: np.ndarray) -> str | None:
-    """Why the hours of a machine, (hours, N_INPUTS), are not enough to follow it; None when they are."""
+def untold(given: np.ndarray, least: int = LEAST_HOURS) -> str | None:
+    """Why the hours of a machine, (hours, N_INPUTS), are not enough to follow it; None when ``least`` tell enough."""
     n_vib, n_temp = int((given[:, I_VIB_VAR] > 0.0).sum()), int((given[:, I_TEMP_VAR] > 0.0).sum())
     for name, n in (("vibration", n_vib), ("temperature", n_temp)):
-        if n < LEAST_HOURS:
-            return f"{n} hours with a {name} that tells something, {LEAST_HOURS} are needed (constant or missing?)"
+        if n < least:
+            return f"{n} hours with a {name} that tells something, {least} are needed (constant or missing?)"
     return None
 
 

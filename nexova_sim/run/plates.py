@@ -13,6 +13,15 @@ from nexova_sim.config.load import find_config, load_kind
 from nexova_sim.dataset.read import Dataset
 from nexova_sim.prognose.track import Plate
 
+# Columns of the machines table that go before what the kind says, and what they are called there.
+_COSTS = {
+    "lost_production_usd_per_h": "lost_production_usd_per_h",
+    "planned_service_usd": "planned_usd",
+    "planned_service_h": "planned_h",
+    "failure_usd": "failure_usd",
+    "failure_h": "failure_h",
+}
+
 
 def check_machines(dataset: Dataset, machines: Sequence[str] | None) -> None:
     """DataError when one of ``machines`` is not in the dataset."""
@@ -53,6 +62,9 @@ def _plate(row: dict[str, Any], folder: Path, names: dict[str, str], kinds: dict
     own = {name: row[name] for name in ("rated_kw", "nominal_load_frac") if _is_positive(row[name])}
     if any(getattr(kind, name) != value for name, value in own.items()):
         kind = kind.model_copy(update=own)
+    costs = {ours: row[theirs] for theirs, ours in _COSTS.items() if _is_positive(row[theirs])}
+    if any(getattr(kind.costs, name) != value for name, value in costs.items()):
+        kind = kind.model_copy(update={"costs": kind.costs.model_copy(update=costs)})
     runtime = row["runtime_start_h"]
     return Plate(row["machine_id"], kind, float(runtime) if runtime is not None and runtime >= 0.0 else None)
 

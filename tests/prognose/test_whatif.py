@@ -9,8 +9,8 @@ from tolerances import EXACT, REORDER
 
 from nexova_sim.analyse.remaining import stack_parameters, steady_future
 from nexova_sim.base.errors import DataError
-from nexova_sim.kernels.filter_moves import I_AMBIENT, N_INPUTS
 from nexova_sim.kernels.branches import Actions, Cases, Stakes
+from nexova_sim.kernels.filter_moves import I_AMBIENT, N_INPUTS
 from nexova_sim.kernels.particles import Q_WEAR
 from nexova_sim.prognose.hours import HOUR_MS, Hours
 from nexova_sim.prognose.outlook import hour_of_week, look_ahead

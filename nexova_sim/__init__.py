@@ -37,6 +37,7 @@ _PUBLIC = {
     "load_policy": "nexova_sim.config.alert",
     "FleetConfig": "nexova_sim.config.types",
     "KindConfig": "nexova_sim.config.kinds",
+    "evaluate_anomalies": "nexova_sim.run.anomaly_evaluate:evaluate",
     "load_fleet": "nexova_sim.config.load",
     "load_twin": "nexova_sim.config.scenario",
 }

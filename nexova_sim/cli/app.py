@@ -13,6 +13,7 @@ from nexova_sim import __version__
 from nexova_sim.base.errors import EXIT_OK, UsageError, suggest
 from nexova_sim.cli import echo
 from nexova_sim.cli.alerts import app as alerts
+from nexova_sim.cli.anomaly import app as anomaly
 from nexova_sim.cli.approvals import app as approvals
 from nexova_sim.cli.audit import app as audit
 from nexova_sim.cli.auth import app as auth
@@ -52,6 +53,7 @@ app.add_typer(machines)
 app.add_typer(users)
 app.add_typer(auth)
 app.add_typer(audit)
+app.add_typer(anomaly)
 
 
 def _show_version(value: bool) -> None:

@@ -25,6 +25,7 @@ from nexova_sim.cli.events import app as events
 from nexova_sim.cli.exits import report_failure
 from nexova_sim.cli.ingest import ingest
 from nexova_sim.cli.machines import app as machines
+from nexova_sim.cli.models import app as models
 from nexova_sim.cli.run import run as experiment
 from nexova_sim.cli.simulate import simulate
 from nexova_sim.cli.twin import app as twin
@@ -54,6 +55,7 @@ app.add_typer(users)
 app.add_typer(auth)
 app.add_typer(audit)
 app.add_typer(anomaly)
+app.add_typer(models)
 
 
 def _show_version(value: bool) -> None:

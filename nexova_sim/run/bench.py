@@ -13,13 +13,20 @@ from typing import NamedTuple
 
 from nexova_sim.base.errors import ConfigError, suggest
 from nexova_sim.run import bench_alerts as alerts
+from nexova_sim.run import bench_anomaly as anomaly
 from nexova_sim.run import bench_approvals as approvals
 from nexova_sim.run import bench_energy as energy
 from nexova_sim.run import bench_simulate as simulate
 from nexova_sim.run.benchmark import Benchmark
 
 BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
-    {**simulate.BENCHMARKS, **alerts.BENCHMARKS, **approvals.BENCHMARKS, **energy.BENCHMARKS}
+    {
+        **simulate.BENCHMARKS,
+        **alerts.BENCHMARKS,
+        **approvals.BENCHMARKS,
+        **anomaly.BENCHMARKS,
+        **energy.BENCHMARKS,
+    }
 )
 
 

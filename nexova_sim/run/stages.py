@@ -12,10 +12,15 @@ from types import MappingProxyType
 from nexova_sim.base.errors import ConfigError, suggest
 from nexova_sim.run.stage import Stage
 from nexova_sim.run.stage_alerts import ALERTS
+from nexova_sim.run.stage_anomaly import ANOMALY
 from nexova_sim.run.stage_approvals import APPROVALS
 from nexova_sim.run.stages_data import DESCRIBE, SIMULATE, report_stage
 
-_WORK: Mapping[str, Stage] = {"alerts": ALERTS, "approvals": APPROVALS}
+_WORK: Mapping[str, Stage] = {
+    "alerts": ALERTS,
+    "approvals": APPROVALS,
+    "anomaly": ANOMALY,
+}
 
 
 def check_stage(name: str, flag: str) -> None:

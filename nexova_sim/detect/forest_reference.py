@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nexova_sim.detect.trees import plain_forest
-from nexova_sim.kernels.forest import score_forest
+from nexova_sim.detect.trees import forest_scores, plain_forest
 
 
 class ForestMatch(NamedTuple):
@@ -29,13 +28,13 @@ def match_forest(rows: np.ndarray, n_fitted: int, trees: int, seed: int, repeats
 
     rows = np.ascontiguousarray(rows, np.float32)
     model = IsolationForest(n_estimators=trees, contamination=0.05, random_state=seed).fit(rows[:n_fitted])
-    forest, own = plain_forest(model), np.empty(len(rows))
-    score_forest(forest, rows[:1000], own[:1000])
+    forest = plain_forest(model)
+    own = forest_scores(forest, rows[:1000])
     own_s, reference_s = [], []
     theirs = own
     for _ in range(repeats):
         began = time.process_time()
-        score_forest(forest, rows, own)
+        own = forest_scores(forest, rows)
         middle = time.process_time()
         theirs = model.score_samples(rows)
         own_s.append(middle - began)

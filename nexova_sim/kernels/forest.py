@@ -7,7 +7,6 @@ rounded down to float32, so that a float32 value takes the same way as with the 
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ BLOCK = 256
 class Forest(NamedTuple):
     """Trees as complete heaps, t of depth d.
 
-    ``column`` (t, 2^d - 1) int32 of the data, ``threshold`` the same float32, ``path`` (t, 2^d) float32: path length at
+    ``column`` (t, 2^d - 1) int32 of the data, ``threshold`` the same float32, ``path`` (t, 2^d) float64: path length at
     each leaf, expected rest included. ``depth`` (1,) int64 and ``normal_path`` (1,) float64, trees times the expected
     path of the sample, are arrays so that they can be saved.
     """
@@ -33,10 +32,10 @@ class Forest(NamedTuple):
 
 
 @kernel
-def score_forest(forest: Forest, rows: np.ndarray, out_score: np.ndarray) -> None:
-    """Score ``rows`` (n, c) float32, C order: 2^(-mean path / expected path), in (0, 1), high = anomalous; (n,).
+def sum_paths(forest: Forest, rows: np.ndarray, out_path: np.ndarray) -> None:
+    """Sum over trees of the path lengths of ``rows`` (n, c) float32, C order; ``out_path`` (n,) float64.
 
-    Liu, Ting, Zhou, Isolation Forest, ICDM 2008, eq. 2; the negative of scikit-learn's ``score_samples``.
+    Summed tree by tree as scikit-learn does, so that ties with its threshold stay ties.
     """
     depth = forest.depth[0]
     inner = (1 << depth) - 1
@@ -57,4 +56,4 @@ def score_forest(forest: Forest, rows: np.ndarray, out_score: np.ndarray) -> Non
             for i in range(size):
                 total[i] += path[node[i] - inner]
         for i in range(size):
-            out_score[begin + i] = math.pow(2.0, -total[i] / forest.normal_path[0])
+            out_path[begin + i] = total[i]

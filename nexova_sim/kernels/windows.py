@@ -53,8 +53,8 @@ def roll(machine: np.ndarray, time_ms: np.ndarray, values: np.ndarray, gap_ms: i
         for c in range(n_channels):
             ring = state.ring[m, c]
             total = state.total[m, c]
-            old = ring[slot]
-            new = values[c, i]
+            old = np.float64(ring[slot])
+            new = np.float64(values[c, i])
             if not math.isnan(old):
                 total[0] -= 1.0
                 total[1] -= old

@@ -19,7 +19,7 @@ from nexova_sim.detect.anomaly_model import KIND, load_anomaly_model, to_arrays
 from nexova_sim.detect.thresholds import threshold_score
 
 Progress = Callable[[int, int], None]
-ROOMS = ("base", "config", "kernels", "schema", "dataset", "analyse")
+ROOMS = ("base", "config", "kernels", "schema", "dataset", "analyse", "detect")
 
 
 class FitResult(NamedTuple):

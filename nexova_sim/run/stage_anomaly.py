@@ -36,7 +36,7 @@ def _run(work: Work) -> Metrics:
 ANOMALY = Stage(
     needs=("dataset",),
     gives="anomaly",
-    rooms=(*BASE_ROOMS, "kernels", "analyse"),
+    rooms=(*BASE_ROOMS, "kernels", "analyse", "detect"),
     files=("config/anomaly.py", "run/stage_anomaly.py", "run/anomaly.py", "run/anomaly_score.py"),
     exports=(),
     config=_config,

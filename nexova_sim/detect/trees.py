@@ -118,7 +118,8 @@ class IsolationForestDetector:
         scale = params["scale"].astype(np.float32)
         z = (filled(batch.features) - centre[:, None]) / scale[:, None]
         forest = Forest(*(params[f"forest.{name}"] for name in Forest._fields))
-        return state, Found(forest_scores(forest, z.T)[None].astype(np.float32), np.abs(z).argmax(axis=0).astype(np.int16))
+        score = forest_scores(forest, z.T)[None].astype(np.float32)
+        return state, Found(score, np.abs(z).argmax(axis=0).astype(np.int16))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import yaml
 from pydantic import Field, SerializeAsAny, model_validator
 
 from nexova_sim.base.errors import ConfigError
-from nexova_sim.config import alert, anomaly, approval
+from nexova_sim.config import alert, approval
+from nexova_sim.config.anomaly import AnomalyStage, read_anomaly_stage
 from nexova_sim.config.load import apply_overrides, build, find_config, load_fleet, read_yaml
 from nexova_sim.config.strict import Identifier, Strict
 from nexova_sim.config.types import ResolvedFleet
@@ -48,7 +49,7 @@ class ExperimentConfig(Strict):
     describe: DescribeStage | None = DescribeStage()
     alerts: alert.AlertStage | None = None
     approvals: approval.ApprovalStage | None = None
-    anomaly: anomaly.AnomalyStage | None = None
+    anomaly: AnomalyStage | None = None
     report: ReportStage | None = ReportStage()
 
     @model_validator(mode="after")
@@ -70,7 +71,7 @@ class ResolvedExperiment(Strict):
 _PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {
     "alerts": alert.read_stage,
     "approvals": approval.read_stage,
-    "anomaly": anomaly.read_anomaly_stage,
+    "anomaly": read_anomaly_stage,
 }
 
 

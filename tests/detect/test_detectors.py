@@ -9,12 +9,13 @@ import pytest
 from nexova_sim.base.errors import DataError
 from nexova_sim.config.anomaly import AnomalyConfig, load_anomaly
 from nexova_sim.config.load import load_fleet
+from nexova_sim.dataset.grid import gather
 from nexova_sim.dataset.read import Dataset, open_dataset
 from nexova_sim.dataset.rows import Rows, read_rows, scan_rows
 from nexova_sim.detect.alarms import follow_alarms, peak_score, rules_of
 from nexova_sim.detect.anomaly import calibrate, fit_model, groups_of, lane_table, score_rows, split_time
 from nexova_sim.detect.anomaly_model import from_arrays, to_arrays
-from nexova_sim.detect.baselines import choose_twin, noise_of, slope_of
+from nexova_sim.detect.baselines import choose_twin, fit_baselines, hourly_of, noise_of, reference_kw, slope_of
 from nexova_sim.detect.detector import LANES, filled, no_driver
 from nexova_sim.detect.detectors import DETECTORS
 from nexova_sim.detect.distances import centre_scale, covariance, standard
@@ -30,6 +31,7 @@ from nexova_sim.detect.features import (
 )
 from nexova_sim.detect.surroundings import last_ambient, local_cells, read_surroundings
 from nexova_sim.detect.thresholds import threshold_score
+from nexova_sim.kernels import residual as r
 from nexova_sim.run.simulate import simulate
 
 HIDDEN = {"truth", "labels", "build", "events"}
@@ -287,3 +289,20 @@ def test_read_rows_gives_what_scan_gives(bench):
     """The batch that the tests above cut up is the dataset itself."""
     channels = bench.models["twin_residual"].features.channels
     assert read_rows(bench.dataset, channels).values.tobytes() == joined(bench.rows).values.tobytes()
+
+
+def test_baselines_from_hours_of_history(bench):
+    """A synthetic thermal law is found again: rise 25 K at full load, vibration 1 + 0.5 load."""
+    grid = gather(bench.dataset)
+    ref = reference_kw(grid, bench.around)
+    rated = bench.dataset.read("machines").to_pydict()["rated_kw"]
+    np.testing.assert_allclose(ref, rated, rtol=1e-6)
+    hourly = hourly_of(grid, bench.around, ref)
+    assert hourly.load.shape == (8, grid.mean.shape[2])
+    assert np.isnan(hourly.load[grid.online_frac <= 0.999]).all()
+    made = hourly._replace(rise_k=25.0 * hourly.load, vibration_mm_s=1.0 + 0.5 * hourly.load)
+    fitted = fit_baselines(made, bench.around, ref, {}, {"*": 0.5})
+    run = np.isfinite(hourly.load).sum(axis=1) > 60
+    np.testing.assert_allclose(fitted.twin[:8][run, r.A_RISE_K], 25.0, rtol=1e-6)
+    np.testing.assert_allclose(fitted.twin[:8][run, r.A_VIB_BASE], 1.0, rtol=0.02)
+    assert (fitted.twin[:, r.A_TAU_H] == 0.5).all()

@@ -18,7 +18,7 @@ _COLUMNS = ("folder", "kind", "name", "model_id", "data", "training_s", "inferen
 
 
 @app.command("list")
-def list_(root: RootArgument = Path("results"), as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:
+def list_models(root: RootArgument = Path("results"), as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:
     """Every model below a folder.
 
     Example: nexova models list results

@@ -32,7 +32,7 @@ from nexova_sim.approve.workflow import (
 )
 from nexova_sim.config.approval import ApprovalPart, Reviewer, Row
 
-_SCRIPT, _EXPIRE, _RETURN, _DECIDE, _WAKE = range(5)
+_SCRIPT, _EXPIRE, _RETURN, _DECIDE, _WAKE, _WITHDRAW = range(6)
 _MINUTE_MS = 60_000
 _SYSTEM = Actor("system", "system", "", is_system=True)
 
@@ -135,7 +135,10 @@ def _happen(world: _World, desks: Sequence[_Desk], now_ms: int, kind: int, what:
     if isinstance(what, Row) and kind == _SCRIPT:
         factory = None if world.part.table.roles[what.role].scope == "all" else what.factory_id
         actor = Actor(what.email, what.email, what.role, factory, what.is_agent)
-        _try(world, now_ms, actor, Attempt(what.action, what.machine_id, what.subject, None, what.comment))
+        verdict = _try(world, now_ms, actor, Attempt(what.action, what.machine_id, what.subject, None, what.comment))
+        if verdict.denial is None and what.until_ms is not None:
+            back = Attempt("withdraw", what.machine_id, verdict.subject, verdict.revision, "no longer needed")
+            _push(world, max(now_ms, what.until_ms), _WITHDRAW, (actor, back))
     elif isinstance(what, Attempt):
         standing = world.standings[what.machine_id]
         waiting = standing.open
@@ -147,6 +150,10 @@ def _happen(world: _World, desks: Sequence[_Desk], now_ms: int, kind: int, what:
             _try(world, now_ms, operator, what)
         else:
             _try(world, now_ms, _SYSTEM, what)
+    elif isinstance(what, tuple) and kind == _WITHDRAW:
+        submitter, attempt = what
+        if (attempt.machine_id, attempt.revision) in world.open:
+            _try(world, now_ms, submitter, attempt)
     elif isinstance(what, tuple) and kind == _DECIDE:
         number, attempt = what
         world.busy.discard(desks[number].actor.email)
@@ -156,16 +163,16 @@ def _happen(world: _World, desks: Sequence[_Desk], now_ms: int, kind: int, what:
         world.waking.discard(what)
 
 
-def _try(world: _World, now_ms: int, actor: Actor, attempt: Attempt) -> None:
+def _try(world: _World, now_ms: int, actor: Actor, attempt: Attempt) -> Verdict:
     """Judge an attempt and take over what it changes."""
     standing = world.standings[attempt.machine_id]
     verdict = judge(world.part.table, actor, standing, attempt, now_ms)
     world.tried.append(Tried(now_ms, actor, attempt, standing.factory_id, verdict))
     if verdict.denial is not None:
-        return
+        return verdict
     if attempt.action not in TRANSITIONS:
         world.standings[standing.machine_id] = standing._replace(status=verdict.status_to)
-        return
+        return verdict
     key = (standing.machine_id, verdict.revision)
     if attempt.action == "submit":
         request = Request(verdict.subject, verdict.revision, PENDING, actor.user_id, now_ms)
@@ -185,6 +192,7 @@ def _try(world: _World, now_ms: int, actor: Actor, attempt: Attempt) -> None:
     world.standings[standing.machine_id] = standing._replace(
         status=verdict.status_to, requests=requests, revision=max(standing.revision, verdict.revision)
     )
+    return verdict
 
 
 def _push(world: _World, time_ms: int, kind: int, what: object) -> None:

@@ -71,17 +71,25 @@ class Review(Strict):
 
 
 class FromAlerts(Strict):
-    """How an alert run becomes requests: from which severity, in whose name, and how long the maintenance takes."""
+    """How an alert run becomes requests: from which severity, in whose name, and how long the maintenance takes.
+
+    ``withdraw``: a request still open when its alert resolves is taken back.
+    """
 
     severity: Literal["INFO", "WARNING", "CRITICAL"] = "CRITICAL"
     submitter: Annotated[str, Field(min_length=3, max_length=200)] = "agent@plant.example"
     maintenance_h: Positive = 4.0
+    withdraw: bool = True
 
 
 class ApprovalPolicy(Strict):
-    """A replay's policy. ``approve_frac`` of the reviews end in an approval, drawn with ``seed``."""
+    """A replay's policy. ``approve_frac`` of the reviews end in an approval, drawn with ``seed``.
+
+    ``expires_after_h`` replaces the role table's; left out, the table's holds.
+    """
 
     roles: str = "configs/roles/default.yaml"
+    expires_after_h: Annotated[Positive, Field(le=87_600.0)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     reviewers: Annotated[tuple[Reviewer, ...], Field(max_length=1000)] = ()
     review: Review = Review()
@@ -112,7 +120,10 @@ class ApprovalStage(Strict):
 
 
 class Row(NamedTuple):
-    """A line of a script: when (ms since 1970, UTC), on what machine of which factory, what, by whom, in what role."""
+    """A line of a script: when (ms since 1970, UTC), on what machine of which factory, what, by whom, in what role.
+
+    ``until_ms``: the submitter takes a request back that is still open then.
+    """
 
     time_ms: int
     machine_id: str
@@ -123,6 +134,7 @@ class Row(NamedTuple):
     is_agent: bool
     subject: str | None
     comment: str
+    until_ms: int | None = None
 
 
 def load_approval(name: str | Path = "configs/approval/default.yaml", settings: Sequence[str] = (),
@@ -130,7 +142,10 @@ def load_approval(name: str | Path = "configs/approval/default.yaml", settings: 
     """A policy file with ``--set`` overrides and the role table it names; ConfigError naming the key when wrong."""
     path = find_config(os.fspath(name), base)
     policy = build(ApprovalPolicy, apply_overrides(read_yaml(path), settings), str(path))
-    return ApprovalPart(policy=policy, table=load_roles(find_config(policy.roles, path.parent)))
+    table = load_roles(find_config(policy.roles, path.parent))
+    if policy.expires_after_h is not None:
+        table = table.model_copy(update={"expires_after_h": policy.expires_after_h})
+    return ApprovalPart(policy=policy, table=table)
 
 
 def read_stage(section: Any, base: Path) -> ApprovalPart:  # noqa: ANN401

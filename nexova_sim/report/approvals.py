@@ -14,10 +14,13 @@ from nexova_sim.base.errors import DataError
 from nexova_sim.report.words import clock, environment
 
 _MOST_ROWS = 60
+_COLOURS = {"APPROVED": "healthy", "REJECTED": "critical", "WITHDRAWN": "offline", "EXPIRED": "warning",
+            "PENDING": "maintenance"}  # fmt: skip
 _CSS = (
     ".ap-line{display:block;width:100%;height:90px;background:var(--tint);border-radius:6px}"
     ".ap-bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:3px 10px;align-items:center;"
-    "font-size:13.5px}.ap-bar{display:block;height:14px;border-radius:3px;background:var(--series0)}"
+    "font-size:13.5px}.ap-two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(340px,100%),1fr));"
+    "gap:14px}.ap-bar{display:block;height:14px;border-radius:3px;background:var(--series0)}"
 )
 
 
@@ -69,10 +72,11 @@ def approvals_html(folder: Path) -> tuple[Markup, str]:
     try:
         found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         rows, n_open = _open(folder / "requests.parquet")
+        outcomes = [(state, found["outcomes"][state], colour) for state, colour in _COLOURS.items()]
         html = (
             environment()
             .get_template("approvals.html.j2")
-            .render(found=found, bars=bars(found["lead_histogram"]), path=_points(found["timeline"]), rows=rows,
+            .render(found=found, outcomes=outcomes, bars=bars(found["lead_histogram"]), path=_points(found["timeline"]), rows=rows,
                     n_open=n_open, line=found["timeline"])
         )  # fmt: skip
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:

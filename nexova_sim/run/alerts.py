@@ -19,7 +19,7 @@ from nexova_sim.alert.detection import Found, Truth, add_found, detection, new_f
 from nexova_sim.alert.engine import Alerts, Pass, alerts_batch, collect_alerts, stream_alerts
 from nexova_sim.alert.kpi import Console, Span, add_alerts, make_console, new_tally, summarise
 from nexova_sim.alert.rules import Compiled, compile_policy
-from nexova_sim.base.errors import DataError
+from nexova_sim.base.errors import DataError, suggest
 from nexova_sim.base.hashing import code_hash, hash_value, run_id
 from nexova_sim.config.alert import AlertPolicy
 from nexova_sim.dataset.read import Dataset, open_dataset, parse_time
@@ -117,7 +117,8 @@ def run_alerts(source: str | Path, policy: AlertPolicy, out: Path | None = None,
         write_durably(stage.folder / KPI, plain.encode("utf-8"))
         names = ((ALERTS, judged.kpi["alerts"]), (KPI, 0), ("policy.resolved.yaml", 0))
         files = [file_entry(stage, name, rows).model_dump() for name, rows in names]
-        manifest = {"format": FORMAT, "config_hash": config_hash, "code_hash": code, "files": files}
+        manifest = {"format": FORMAT, "config_hash": config_hash, "code_hash": code, "files": files,
+                    "machines": list(compiled.machines.ids)}  # fmt: skip
         write_durably(stage.folder / MANIFEST_NAME, (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
     return AlertResult(folder, ident, judged.kpi, False)
 
@@ -217,9 +218,14 @@ def read_kpi(folder: Path) -> dict[str, Any]:
 
 
 def read_alerts(folder: Path, is_open: bool = False, machine: str | None = None) -> pa.Table:
-    """The alerts of a run, newest first, or only those still open, or those of one machine."""
+    """The alerts of a run, newest first, or only those still open, or those of one machine.
+
+    DataError for a machine that the run does not know; a known machine may have no alerts.
+    """
     read_kpi(folder)
     path = folder / ALERTS
+    if machine is not None:
+        _check_machine(folder, machine)
     chosen = [] if machine is None else [("machine_id", "=", machine)]
     try:
         table = pq.read_table(path, filters=chosen or None)
@@ -230,6 +236,12 @@ def read_alerts(folder: Path, is_open: bool = False, machine: str | None = None)
         return table.take(pa.array(np.lexsort((names, -raised))))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read ({error}); make the run anew with --overwrite") from error
+
+
+def _check_machine(folder: Path, machine: str) -> None:
+    known = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8")).get("machines")
+    if isinstance(known, list) and machine not in known:  # runs of an earlier version do not list their machines
+        raise DataError(f"{folder}: has no machine {machine!r}; {suggest(machine, map(str, known))}")
 
 
 def missed_targets(kpi: dict[str, Any]) -> list[str]:

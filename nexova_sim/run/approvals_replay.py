@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from nexova_sim.schema.manifest import MANIFEST_NAME
 FORMAT = "nexova-approvals-replay"
 ROOMS = ("base", "config", "schema", "dataset", "approve", "run")
 ATTEMPTS, REQUESTS, SUMMARY, AUDIT = "attempts.parquet", "requests.parquet", "summary.json", "audit.ndjson"
+EVENTS = "events.ndjson"
 _HOUR_MS = 3_600_000
 _NOWHERE: Mapping[str, str] = {}
 
@@ -71,7 +73,7 @@ def replay_approvals(script: Path, part: ApprovalPart, out: Path | None = None, 
         return ReplayResult(folder, ident, json.loads((folder / SUMMARY).read_text(encoding="utf-8")), True)
     with staged(folder, {"config": config_hash, "code": code}, overwrite) as stage:
         summary = _write_replay(stage, read, part)
-        names = (ATTEMPTS, REQUESTS, SUMMARY, AUDIT, "policy.resolved.yaml")
+        names = (ATTEMPTS, REQUESTS, SUMMARY, AUDIT, EVENTS, "policy.resolved.yaml")
         record = {"format": FORMAT, "run_id": ident, "config_hash": config_hash, "code_hash": code,
                   "files": [_entry(stage, name) for name in names]}  # fmt: skip
         record["manifest_sha256"] = hash_value(record)
@@ -103,6 +105,7 @@ def _write_replay(stage: Stage, read: Read, part: ApprovalPart) -> dict[str, Any
     lines, head = _audit(played.tried)
     summary["audit"] = head
     write_durably(stage.folder / AUDIT, lines)
+    write_durably(stage.folder / EVENTS, _events(played.tried))
     write_durably(stage.folder / SUMMARY, (json.dumps(summary, indent=1, sort_keys=True) + "\n").encode())
     text = yaml.safe_dump(part.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
     write_durably(stage.folder / "policy.resolved.yaml", text.encode())
@@ -158,6 +161,18 @@ def _requests(asked: list[Any]) -> pa.Table:
             "lead_h": pa.array(lead, pa.float64()),
         }
     )
+
+
+def _events(tried: list[Any]) -> bytes:
+    """Every change of a request, as 'nexova events replay --approvals' takes it."""
+    changes = [t for t in tried if t.verdict.denial is None and t.verdict.state_to != t.verdict.state_from]
+    records = [{"machineId": t.attempt.machine_id, "timestamp": _stamp(t.time_ms), "status": t.verdict.state_to}
+               for t in changes]  # fmt: skip
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+def _stamp(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _audit(tried: list[Any]) -> tuple[bytes, str]:

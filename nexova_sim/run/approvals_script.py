@@ -29,6 +29,7 @@ _MOST_BYTES = 200_000_000
 _COLUMNS = ("at", "machine_id", "factory_id", "action", "by", "role", "is_agent", "subject", "comment")
 _NEEDED = ("at", "machine_id", "action", "by")
 _SEVERITIES = ("INFO", "WARNING", "CRITICAL")
+_ALERT_COLUMNS = ("machine_id", "rule", "severity", "severity_max", "announced", "reannounced", "resolved")
 Action = Literal["submit", "approve", "reject", "withdraw", "set_online", "set_offline", "set_maintenance"]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -147,7 +148,7 @@ def _cells(row: Mapping[Any, Any], where: str) -> dict[str, Any]:
 
 
 def from_alerts(folder: Path, alerts: FromAlerts, factories: Mapping[str, str] = _NOWHERE) -> Read:
-    """Requests for MAINTENANCE by an agent, one for every announced alert of at least ``alerts.severity``.
+    """Requests for MAINTENANCE by an agent, one for every alert announced as at least ``alerts.severity``.
 
     ``factories`` by machine; a machine that is not in it belongs to the factory "plant".
     """
@@ -155,33 +156,34 @@ def from_alerts(folder: Path, alerts: FromAlerts, factories: Mapping[str, str] =
     if not path.is_file():
         raise DataError(f"{folder}: no alerts.parquet; give a folder that 'nexova alerts run' wrote")
     try:
-        table = pq.read_table(path, columns=["machine_id", "rule", "severity", "announced"])
+        table = pq.read_table(path, columns=list(_ALERT_COLUMNS))
         end_ms = _end_of(folder)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: is damaged ({error}); run 'nexova alerts run' again") from error
     graver = pa.array(_SEVERITIES[_SEVERITIES.index(alerts.severity) :])
-    keep = pc.and_(pc.is_in(table["severity"].cast(pa.string()), value_set=graver), pc.is_valid(table["announced"]))
-    table = table.set_column(0, "machine_id", table["machine_id"].cast(pa.string()))  # dictionaries cannot be sorted
-    kept = table.filter(keep).sort_by([("announced", "ascending"), ("machine_id", "ascending")])
+    at_once = pc.is_in(table["severity"].cast(pa.string()), value_set=graver)
+    in_the_end = pc.is_in(table["severity_max"].cast(pa.string()), value_set=graver)
+    # One that grew so grave only later is a request from when the operator was told so.
+    told = pc.if_else(at_once, table["announced"], pc.if_else(in_the_end, table["reannounced"], None))
+    # Dictionaries cannot be sorted.
+    plain = pa.table({"told": told, "machine_id": table["machine_id"].cast(pa.string()), "rule": table["rule"],
+                      "resolved": table["resolved"]})  # fmt: skip
+    kept = plain.filter(pc.is_valid(told)).sort_by([("told", "ascending"), ("machine_id", "ascending")])
     if kept.num_rows > MOST_ROWS:
         raise DataError(f"{path}: {kept.num_rows} alerts of severity {alerts.severity}; a replay takes {MOST_ROWS}")
-    times = kept["announced"].cast(pa.timestamp("ms")).cast(pa.int64()).to_pylist()
-    names, rules = kept["machine_id"].to_pylist(), kept["rule"].to_pylist()
+    ends = _whole_ms(kept["resolved"]) if alerts.withdraw else [None] * kept.num_rows
+    columns = (_whole_ms(kept["told"]), kept["machine_id"].to_pylist(), kept["rule"].to_pylist(), ends)
     rows = [
-        Row(
-            t,
-            m,
-            factories.get(m, NO_FACTORY),
-            "submit",
-            alerts.submitter,
-            "OPERATOR",
-            True,
-            "MAINTENANCE",
-            f"alert {rule}",
-        )
-        for t, m, rule in zip(times, names, rules, strict=True)
-    ]
+        Row(t, m, factories.get(m, NO_FACTORY), "submit", alerts.submitter, "OPERATOR", True, "MAINTENANCE",
+            f"alert {rule}", end)
+        for t, m, rule, end in zip(*columns, strict=True)
+    ]  # fmt: skip
     return Read(rows=rows, is_registered=True, end_ms=end_ms)
+
+
+def _whole_ms(times: pa.ChunkedArray) -> list[Any]:
+    found: list[Any] = times.cast(pa.timestamp("ms")).cast(pa.int64()).to_pylist()
+    return found
 
 
 def _end_of(folder: Path) -> int | None:

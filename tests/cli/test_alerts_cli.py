@@ -119,6 +119,9 @@ def test_mistakes_in_folders(tiny_dataset, folder, tmp_path, capsys):
     assert run(["alerts", "run", str(tmp_path)]) == 3
     assert run(["alerts", "kpi", str(tiny_dataset)]) == 3
     assert run(["alerts", "list", str(tmp_path)]) == 3
+    capsys.readouterr()
+    assert run(["alerts", "list", str(folder), "--machine", "lyon-pump-01"]) == 3
+    assert "did you mean 'lyon-pump-001'" in capsys.readouterr().err
     assert run(["alerts", "run", str(tiny_dataset), "--policy", "sed"]) == 2
     assert "did you mean 'seed.yaml'" in capsys.readouterr().err
     assert run(["alerts", "run", str(tiny_dataset), "--policy", "seed", "--out", str(folder)]) == 2

@@ -2,18 +2,20 @@
 
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from nexova_sim.approve.audit import Entry, parse_anchor, verify_chain
 from nexova_sim.base.errors import ConfigError, DataError
+from nexova_sim.cli.app import run
 from nexova_sim.config.alert import load_policy
 from nexova_sim.config.approval import FromAlerts, load_approval
 from nexova_sim.report.approvals import approvals_html, bars
 from nexova_sim.run import approvals_replay as verb
 from nexova_sim.run.alerts import run_alerts
 from nexova_sim.run.approvals_script import from_alerts, read_script
-from nexova_sim.run.bench_approvals import replay_rate, write_script
+from nexova_sim.run.bench_approvals import registry_rate, replay_rate, verify_rate, write_script
 
 HEAD = "at,machine_id,action,by"
 
@@ -111,11 +113,14 @@ def test_other_bad_scripts(tmp_path):
 
 def test_alerts_become_requests(alert_folder, tmp_path):
     kept = pq.read_table(alert_folder / "alerts.parquet").to_pylist()
-    grave = [r for r in kept if r["severity"] == "CRITICAL" and r["announced"] is not None]
+    grave = [r for r in kept if (r["announced"] if r["severity"] == "CRITICAL" else r["reannounced"]) is not None
+             and r["severity_max"] == "CRITICAL"]  # fmt: skip
     read = from_alerts(alert_folder, FromAlerts(), {grave[0]["machine_id"]: "f9"} if grave else {})
     assert len(read.rows) == len(grave) > 0
     assert read.is_registered
     assert all(r.is_agent and r.subject == "MAINTENANCE" for r in read.rows)
+    assert sum(r.until_ms is not None for r in read.rows) == sum(r["resolved"] is not None for r in grave)
+    assert all(r.until_ms is None for r in from_alerts(alert_folder, FromAlerts(withdraw=False)).rows)
     assert {r.factory_id for r in read.rows} <= {"f9", "plant"}
     done = verb.replay_approvals(alert_folder, load_approval(), tmp_path / "out")
     assert done.summary["requests"] >= 1
@@ -140,10 +145,45 @@ def test_hostile_names_stay_text_in_the_chapter(tmp_path):
     html, _ = approvals_html(done.folder)
     assert "<script>" not in html
     assert "<img" not in html
-    assert "<b>" not in html
+    assert "<b>x" not in html
 
 
 def test_benchmark_script_is_played(tmp_path):
     write_script(tmp_path / "s.csv", 30, 10)
     assert len(read_script(tmp_path / "s.csv", FromAlerts()).rows) == 40
     assert replay_rate(50) > 0
+    assert registry_rate(4) > 1.0
+    assert verify_rate(4) > 1.0
+
+
+def test_an_alert_that_grew_grave_asks_when_the_operator_was_told(tmp_path):
+    from datetime import UTC, datetime
+
+    from nexova_sim.schema.alerts import alerts_schema
+
+    def moment(hour):
+        return None if hour is None else datetime(2026, 1, 5, hour, tzinfo=UTC)
+
+    rows = [
+        {"machine_id": name, "rule": "temperature", "severity": first, "severity_max": worst,
+         "announced": moment(announced), "reannounced": moment(again), "resolved": moment(9)}
+        for name, first, worst, announced, again in (
+            ("at-once", "CRITICAL", "CRITICAL", 2, None), ("later", "WARNING", "CRITICAL", 1, 3),
+            ("never", "WARNING", "WARNING", 1, None), ("muted", "CRITICAL", "CRITICAL", None, None),
+            ("muted-later", "WARNING", "CRITICAL", 1, None))
+    ]  # fmt: skip
+    table = pa.Table.from_pylist(rows, pa.schema([f for f in alerts_schema() if f.name in rows[0]]))
+    pq.write_table(table, tmp_path / "alerts.parquet")
+    found = from_alerts(tmp_path, FromAlerts())
+    assert [(r.machine_id, r.time_ms // 3_600_000 % 24, r.until_ms // 3_600_000 % 24) for r in found.rows] == [
+        ("at-once", 2, 9), ("later", 3, 9)]  # fmt: skip
+    assert len(from_alerts(tmp_path, FromAlerts(severity="WARNING")).rows) == 4
+
+
+def test_changes_feed_the_event_stream(alert_folder, tiny_dataset, tmp_path, capsys):
+    done = verb.replay_approvals(alert_folder, load_approval(settings=["alerts.severity=WARNING"]), tmp_path / "out")
+    source = str(done.folder / verb.EVENTS)
+    assert run(["events", "replay", str(tiny_dataset), "--types", "approval_status", "--approvals", source]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {e["type"] for e in events} == {"approval_status"}
+    assert {e["status"] for e in events} >= {"PENDING", "WITHDRAWN"}

@@ -76,8 +76,8 @@ def approvals_html(folder: Path) -> tuple[Markup, str]:
         html = (
             environment()
             .get_template("approvals.html.j2")
-            .render(found=found, outcomes=outcomes, bars=bars(found["lead_histogram"]), path=_points(found["timeline"]), rows=rows,
-                    n_open=n_open, line=found["timeline"])
+            .render(found=found, outcomes=outcomes, bars=bars(found["lead_histogram"]), path=_points(found["timeline"]),
+                    rows=rows, n_open=n_open, line=found["timeline"])
         )  # fmt: skip
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(f"{folder}: the replay is damaged ({error}); run the stage 'approvals' again") from error

@@ -26,12 +26,19 @@ PolicyFlag = Annotated[
                  "always:ACTION, random, twin, gemini, scripted."),
 ]  # fmt: skip
 JudgeFlag = Annotated[bool, typer.Option("--judge/--no-judge", help="Score every decision on the twin.")]
+CassetteFlag = Annotated[
+    Path | None, typer.Option("--cassette", help="File of recorded answers, for gemini and scripted.", metavar="FILE")
+]
+ModeFlag = Annotated[
+    str, typer.Option("--mode", help="replay (no network), record (what is missing), rerecord, live.", metavar="MODE")
+]
 _WIDTH = 60
 
 
 @app.command()
 def replay(dataset: DatasetArgument, config: ConfigFlag = "configs/decision/default.yaml", policy: PolicyFlag = None,
-           settings: SetFlag = None, out: OutFlag = None, judge: JudgeFlag = True, overwrite: OverwriteFlag = False,
+           tape: CassetteFlag = None, mode: ModeFlag = "replay", settings: SetFlag = None, out: OutFlag = None,
+           judge: JudgeFlag = True, overwrite: OverwriteFlag = False,
            dry_run: DryRunFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """Walk the alerts of a dataset, let each policy decide, and score every decision by re-running the twin.
 
@@ -42,7 +49,7 @@ def replay(dataset: DatasetArgument, config: ConfigFlag = "configs/decision/defa
     from nexova_sim.run import decisions as verb
 
     resolved = load_decision(config, settings or [])
-    wanted = verb.Replay(tuple(policy or ["seed_rules"]), judge)
+    wanted = verb.Replay(tuple(policy or ["seed_rules"]), judge, tape, mode)
     if dry_run:
         plan = verb.outline(dataset, resolved, wanted, out)
         echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))

@@ -192,10 +192,10 @@ def _twin(means: Means, _argument: str) -> Deciding:
 
 
 def _model(name: str) -> Callable[[Means, str], Deciding]:
-    def make(means: Means, _argument: str) -> Deciding:
+    def make(means: Means, argument: str) -> Deciding:
         if means.ask is None:
             raise ConfigError(f"--policy {name}: needs a cassette to replay (--cassette FILE) or --mode record|live")
-        return Deciding(name, means.ask)
+        return Deciding(f"{name}:{argument}" if argument else name, means.ask)
 
     return make
 
@@ -212,9 +212,11 @@ def check_policy(name: str) -> str:
     head, colon, argument = name.partition(":")
     if head not in POLICIES:
         raise ConfigError(f"--policy {name[:60]}: no such policy; {suggest(head[:60], POLICIES)}", got=name[:60])
+    if head == "scripted" and argument not in ("", "obedient"):
+        raise ConfigError(f"--policy {name[:60]}: the stub is 'scripted' or 'scripted:obedient'")
     if head == "always" and not argument:
         raise ConfigError("--policy always: which action? write always:MAINTENANCE, always:OFFLINE or always:NONE")
-    if colon and head != "always":
+    if colon and head not in ("always", "scripted"):
         raise ConfigError(f"--policy {name[:60]}: only 'always' takes an action after the colon")
     return head
 

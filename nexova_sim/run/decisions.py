@@ -10,18 +10,21 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import yaml
 
-from nexova_sim.base.errors import ConfigError, DataError
+from nexova_sim.base.errors import DataError
 from nexova_sim.base.hashing import code_hash, hash_file, hash_value, run_id
 from nexova_sim.config.decision import DecisionConfig, ResolvedDecision
 from nexova_sim.dataset.read import Dataset, open_dataset
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
 from nexova_sim.dataset.write import file_entry, write_table
+from nexova_sim.decide.asking import ask_model
 from nexova_sim.decide.context import Context, Terms, build_contexts
 from nexova_sim.decide.counterfactual import expect
 from nexova_sim.decide.estimate import believe
+from nexova_sim.decide.player import Player
 from nexova_sim.decide.policy import ASKING, Means, Outlook, Verdict, check_policy, make_policy
 from nexova_sim.run.decision_episodes import find_episodes
 from nexova_sim.run.decision_judge import Findings, find
+from nexova_sim.run.decision_models import model_name, player_for
 from nexova_sim.run.decision_table import Taken, audit_entries, audit_text, decision_rows, take
 from nexova_sim.run.decision_twin import Laboratory, offer_of, open_laboratory, plates
 from nexova_sim.schema.manifest import MANIFEST_NAME
@@ -84,14 +87,21 @@ def outlooks(lab: Laboratory, contexts: Sequence[Context], config: DecisionConfi
     return {context.key: outlook for context, outlook in zip(contexts, found, strict=True)}
 
 
-def decide_all(scene: Scene, name: str, config: DecisionConfig, ask: Callable[[Context], Verdict] | None = None,
-               ) -> list[list[Verdict]]:  # fmt: skip
-    """The verdicts of a policy, (n contexts, repeats); only a model is asked more than once."""
+def decide_all(scene: Scene, name: str, config: DecisionConfig,
+               player: Player | None = None) -> list[list[Verdict]]:  # fmt: skip
+    """The verdicts of a policy, (n contexts, repeats); only a model (through ``player``) is asked more than once."""
+    if player is not None:
+        model, rules = config.model, config.rules
+        asked = model_name(name, config)
+        return [
+            [ask_model(player.ask, c, asked, model.sampling_temperature, k, rules) for k in range(model.repeats)]
+            for c in scene.contexts
+        ]
     expect_one = None
     if check_policy(name) == "twin" and scene.lab is not None:
         known = outlooks(scene.lab, scene.contexts, config)
         expect_one = lambda context: known[context.key]  # noqa: E731
-    policy = make_policy(name, Means(config.rules, config.seed, expect_one, ask))
+    policy = make_policy(name, Means(config.rules, config.seed, expect_one))
     return [[policy.decide(context)] for context in scene.contexts]
 
 
@@ -125,7 +135,12 @@ def replay_decisions(source: str | Path, resolved: ResolvedDecision, replay: Rep
     scene = set_scene(dataset, resolved, replay.is_judged)
     taken: list[Taken] = []
     for n, name in enumerate(replay.policies):
-        verdicts = decide_all(scene, name, resolved.decision)
+        player = None
+        if check_policy(name) in ASKING:
+            player = player_for(name, resolved.decision, replay.mode, replay.cassette)
+        verdicts = decide_all(scene, name, resolved.decision, player)
+        if player is not None:
+            player.close()
         taken += take(scene.contexts, name, verdicts, resolved.decision, scene.found)
         progress(n + 1, len(replay.policies))
     table = decision_rows(scene.contexts, taken, scene.found)
@@ -190,8 +205,9 @@ def outline(source: str | Path, resolved: ResolvedDecision, replay: Replay, out:
     dataset = open_dataset(source)
     if replay.is_judged:
         open_laboratory(dataset)
-    if any(check_policy(name) in ASKING for name in replay.policies) and replay.cassette is None:
-        raise ConfigError(f"--policy {replay.policies[0]}: needs --cassette FILE")
+    for name in replay.policies:
+        if check_policy(name) in ASKING and replay.mode == "replay":
+            player_for(name, resolved.decision, replay.mode, replay.cassette)
     ident = run_id(run_hash(dataset, resolved, replay), code_hash(*ROOMS))
     return {
         "folder": str(out or default_folder(dataset, resolved, ident)),

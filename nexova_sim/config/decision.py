@@ -104,6 +104,12 @@ class Price(Strict):
     output_usd_per_million: NonNegative
 
 
+class Loop(Strict):
+    """The closed loop: at most ``most_waves`` simulations of the fleet per policy."""
+
+    most_waves: Annotated[int, Field(ge=1, le=1000)] = 40
+
+
 class Model(Strict):
     """The language model: its name, the library that reaches it, and how patiently."""
 
@@ -132,6 +138,7 @@ class DecisionConfig(Strict):
     twin: Twin = Twin()
     gate: Gate = Gate()
     rules: Rules = Rules()
+    loop: Loop = Loop()
     model: Model = Model()
 
     @model_validator(mode="after")

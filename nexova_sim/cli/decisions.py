@@ -32,13 +32,19 @@ CassetteFlag = Annotated[
 ModeFlag = Annotated[
     str, typer.Option("--mode", help="replay (no network), record (what is missing), rerecord, live.", metavar="MODE")
 ]
+LoopFlag = Annotated[bool, typer.Option("--loop", help="Carry the actions out: simulate the fleet under each policy.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that 'nexova decisions replay' wrote.")]
+SuiteFlag = Annotated[str, typer.Option("--suite", help="YAML file of texts and inversions.", metavar="FILE")]
+MostFlag = Annotated[
+    float | None, typer.Option("--most", help="Exit 1 when more than this share succeeds.", min=0.0, max=1.0)
+]
 _WIDTH = 60
 
 
 @app.command()
 def replay(dataset: DatasetArgument, config: ConfigFlag = "configs/decision/default.yaml", policy: PolicyFlag = None,
            tape: CassetteFlag = None, mode: ModeFlag = "replay", settings: SetFlag = None, out: OutFlag = None,
-           judge: JudgeFlag = True, overwrite: OverwriteFlag = False,
+           judge: JudgeFlag = True, loop: LoopFlag = False, overwrite: OverwriteFlag = False,
            dry_run: DryRunFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """Walk the alerts of a dataset, let each policy decide, and score every decision by re-running the twin.
 
@@ -49,7 +55,7 @@ def replay(dataset: DatasetArgument, config: ConfigFlag = "configs/decision/defa
     from nexova_sim.run import decisions as verb
 
     resolved = load_decision(config, settings or [])
-    wanted = verb.Replay(tuple(policy or ["seed_rules"]), judge, tape, mode)
+    wanted = verb.Replay(tuple(policy or ["seed_rules"]), judge, tape, mode, loop)
     if dry_run:
         plan = verb.outline(dataset, resolved, wanted, out)
         echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
@@ -68,7 +74,82 @@ def _summary(found: dict[str, Any]) -> str:
              "mean_cost_executed_usd": "cost, USD"}  # fmt: skip
     names = [name for name in heads if found["policies"] and name in found["policies"][0]]
     rows = [[row[name] for name in names] for row in found["policies"]]
-    return f"{found['episodes']} episodes of {found['dataset']}\n\n{echo.grid(rows, [heads[n] for n in names])}"
+    blocks = [f"{found['episodes']} episodes of {found['dataset']}", echo.grid(rows, [heads[n] for n in names])]
+    if found.get("loop"):
+        blocks.append(_bill(found["loop"]))
+    return "\n\n".join(blocks)
+
+
+def _bill(rows: list[dict[str, Any]]) -> str:
+    keys = {"policy": "fleet under", "n_services": "services", "n_failures": "failures", "energy_usd": "energy",
+            "service_usd": "service", "failure_usd": "failure", "lost_production_usd": "lost production",
+            "total_usd": "total, USD"}  # fmt: skip
+    cells = [[f"{row[k]:,.0f}" if k.endswith("usd") else row[k] for k in keys] for row in rows]
+    open_ends = [row["policy"] for row in rows if not row["is_settled"]]
+    note = f"\nnot settled within loop.most_waves: {', '.join(open_ends)}" if open_ends else ""
+    return echo.grid(cells, list(keys.values())) + note
+
+
+@app.command()
+def evaluate(folder: RunArgument, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:
+    """Regret, agreement, claims against the twin, calibration, consistency, guidelines; writes evaluation.json.
+
+    Example: nexova decisions evaluate results/decisions-tiny
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.run import decision_evaluate as verb
+
+    found = verb.evaluate(folder)
+    echo.result(found, _evaluation(found))
+
+
+@app.command()
+def attack(policy: PolicyFlag = None, suite: SuiteFlag = "configs/decision/attacks.yaml",
+           config: ConfigFlag = "configs/decision/default.yaml", tape: CassetteFlag = None, mode: ModeFlag = "replay",
+           settings: SetFlag = None, most: MostFlag = None, as_json: JsonFlag = False,
+           quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Texts in names, comments and logs that try to command a policy, and conditions turned over.
+
+    Example: nexova decisions attack --policy scripted --policy scripted:obedient
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.config.attack import load_attacks
+    from nexova_sim.config.decision import load_decision
+    from nexova_sim.run.decision_attacks import attack as verb
+
+    resolved, loaded = load_decision(config, settings or []), load_attacks(suite)
+    found = [verb(loaded, name, resolved.decision, mode, tape) for name in policy or ["seed_rules"]]
+    rows = [[f["policy"], f["tries"], f["successes"], 100.0 * (f["success_share"] or 0.0),
+             100.0 * (f["followed_share"] or 0.0)] for f in found]  # fmt: skip
+    heads = ["policy", "attempts", "action changed", "changed, %", "inversions followed, %"]
+    echo.result({"attacks": found}, echo.grid(rows, heads))
+    worst = max((f["success_share"] or 0.0 for f in found), default=0.0)
+    if most is not None and worst > most:
+        raise CheckFailedError(
+            f"{100.0 * worst:.1f} % of the attempts changed the action; {100.0 * most:g} % is allowed"
+        )
+
+
+def _evaluation(found: dict[str, Any]) -> str:
+    def percent(value: float | None) -> str:
+        return "" if value is None else f"{100.0 * value:.1f}"
+
+    rows = []
+    for p in found["policies"]:
+        saved, risk = p["saving_claims"], p["calibration"]
+        rows.append([
+            p["policy"], p["regret"]["mean_usd"], p["regret"]["p95_usd"], percent(p["agreement"]["share"]),
+            saved["mae_usd"], saved["bias_usd"], percent(saved["wrong_sign_share"]), percent(saved["inside_share"]),
+            "yes" if risk["is_monotone"] else "no", risk["brier"], percent(p["validity"]["valid_share"]),
+        ])  # fmt: skip
+    heads = ["policy", "regret", "p95", "best, %", "claim MAE", "bias", "lost, %", "inside, %", "risk rises", "Brier",
+             "valid, %"]  # fmt: skip
+    pairs = [[p["policy"], p["mean_usd"], f"{p['low_usd']:,.0f} to {p['high_usd']:,.0f}"] for p in found["pairs"]]
+    blocks = [f"{found['episodes']} episodes of {found['dataset']}, USD over {found['horizon_h']} h",
+              echo.grid(rows, heads)]  # fmt: skip
+    if pairs:
+        blocks.append(echo.grid(pairs, ["regret minus that of " + found["pairs"][0]["against"], "mean", "95 %"]))
+    return "\n\n".join(blocks)
 
 
 @cassette.command()

@@ -24,7 +24,7 @@ from nexova_sim.decide.gate import pass_gate
 from nexova_sim.decide.policy import Verdict
 from nexova_sim.run.decision_episodes import find_episodes, stops
 from nexova_sim.run.decision_judge import find
-from nexova_sim.run.decision_twin import Laboratory, open_laboratory, resolved_of
+from nexova_sim.run.decision_twin import Laboratory, open_laboratory, resolved_of, terms_of
 from nexova_sim.run.simulate import simulate
 
 DecideAll = Callable[[Laboratory, list[Context]], list[Verdict]]
@@ -89,8 +89,6 @@ def _with(fleet: ResolvedFleet, actions: list[Intervention]) -> ResolvedFleet:
 
 def _advance(lab: Laboratory, resolved: ResolvedDecision, decide: DecideAll, state: Progressing) -> bool:
     """Let every machine decide up to and with its next action; whether any acted."""
-    from nexova_sim.run.decisions import terms_of
-
     config = resolved.decision
     wanted = config.episodes.model_copy(update={"most": 100_000})
     episodes = [e for e in find_episodes(lab.dataset, resolved.alerts, wanted)
@@ -125,9 +123,7 @@ def _act(lab: Laboratory, config: DecisionConfig, machine: str, action: str, at:
     span_h = lab.plan.resolved.fleet.n_slots * lab.plan.resolved.fleet.slot_s / 3600.0
     hours = float(np.ceil(max(1.0, costs.planned_h)))
     if action == "OFFLINE" and at_h < span_h and a.look_h > 0:
-        state.interventions.append(
-            Intervention(machine=machine, action="OFFLINE", at_h=at_h, hours=float(a.look_h))
-        )
+        state.interventions.append(Intervention(machine=machine, action="OFFLINE", at_h=at_h, hours=float(a.look_h)))
     if begin_h < span_h:
         state.interventions.append(
             Intervention(machine=machine, action="MAINTENANCE", at_h=begin_h, hours=hours, restores=list(a.restores))

@@ -68,6 +68,10 @@ def _row(context: Context, item: Taken, found: Findings | None) -> dict[str, Any
         "tokens_out": None if usage is None else (usage.output or 0) + (usage.thought or 0),
         "claimed_saving_usd": decision.estimated_savings, "claimed_prevented_usd": decision.prevented_loss,
     }  # fmt: skip
+    last, baseline = context.last, context.machine["baseline_kw"]
+    if last is not None:
+        row |= {"temperature_c": last.temperature_c, "vibration_mm_s": last.vibration_mm_s,
+                "power_percent": 100.0 * last.power_kw / baseline if baseline else None}  # fmt: skip
     return row | ({} if found is None else _judged(item, found))
 
 

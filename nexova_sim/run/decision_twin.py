@@ -13,7 +13,7 @@ from nexova_sim.config.load import build, read_yaml
 from nexova_sim.config.nominal import nominal_parameters
 from nexova_sim.config.types import ResolvedFleet
 from nexova_sim.dataset.read import Dataset, time_ms
-from nexova_sim.decide.context import Episode
+from nexova_sim.decide.context import Episode, Terms
 from nexova_sim.decide.counterfactual import Offer, Truth
 from nexova_sim.decide.estimate import Plate
 from nexova_sim.kernels.futures import (
@@ -164,6 +164,12 @@ def offer_of(lab: Laboratory, episodes: Sequence[Episode], config: DecisionConfi
     a = config.actions
     return Offer(np.array([c.planned_h for c in costs]), np.array([c.planned_usd for c in costs]), a.crew_h, a.look_h,
                  a.call_out_factor, components(list(a.restores)), latency_h)  # fmt: skip
+
+
+def terms_of(config: DecisionConfig) -> Terms:
+    """What the policies are told about the actions."""
+    a, m = config.actions, config.money
+    return Terms(config.twin.horizon_h, a.crew_h, a.look_h, a.call_out_factor, m.secondary_frac, m.price_usd_per_kwh)
 
 
 def truths(lab: Laboratory, episodes: Sequence[Episode], config: DecisionConfig) -> Truth:

@@ -17,16 +17,17 @@ from nexova_sim.dataset.read import Dataset, open_dataset
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
 from nexova_sim.dataset.write import file_entry, write_table
 from nexova_sim.decide.asking import ask_model
-from nexova_sim.decide.context import Context, Terms, build_contexts
+from nexova_sim.decide.context import Context, build_contexts
 from nexova_sim.decide.counterfactual import expect
 from nexova_sim.decide.estimate import believe
 from nexova_sim.decide.player import Player
 from nexova_sim.decide.policy import ASKING, Means, Outlook, Verdict, check_policy, make_policy
 from nexova_sim.run.decision_episodes import find_episodes
 from nexova_sim.run.decision_judge import Findings, find
+from nexova_sim.run.decision_loop import ledger_row, run_loop
 from nexova_sim.run.decision_models import model_name, player_for
 from nexova_sim.run.decision_table import Taken, audit_entries, audit_text, decision_rows, take
-from nexova_sim.run.decision_twin import Laboratory, offer_of, open_laboratory, plates
+from nexova_sim.run.decision_twin import Laboratory, offer_of, open_laboratory, plates, terms_of
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
 Progress = Callable[[int, int], None]
@@ -42,6 +43,7 @@ class Replay(NamedTuple):
     is_judged: bool = True
     cassette: Path | None = None
     mode: str = "replay"
+    loops: bool = False
 
 
 class DecisionsResult(NamedTuple):
@@ -60,12 +62,6 @@ class Scene(NamedTuple):
     contexts: list[Context]
     lab: Laboratory | None
     found: Findings | None
-
-
-def terms_of(config: DecisionConfig) -> Terms:
-    """What the policies are told about the actions."""
-    a, m = config.actions, config.money
-    return Terms(config.twin.horizon_h, a.crew_h, a.look_h, a.call_out_factor, m.secondary_frac, m.price_usd_per_kwh)
 
 
 def set_scene(dataset: Dataset, resolved: ResolvedDecision, is_judged: bool) -> Scene:
@@ -109,7 +105,9 @@ def run_hash(dataset: Dataset, resolved: ResolvedDecision, replay: Replay) -> st
     """Hash of everything the bytes of a replay depend on besides code."""
     files = [[f.path, f.sha256] for f in dataset.manifest.files]
     tape = None if replay.cassette is None or not replay.cassette.is_file() else hash_file(replay.cassette)
-    return hash_value([resolved.model_dump(mode="json"), files, list(replay.policies), replay.is_judged, tape])
+    return hash_value(
+        [resolved.model_dump(mode="json"), files, list(replay.policies), replay.is_judged, tape, replay.loops]
+    )
 
 
 def default_folder(dataset: Dataset, resolved: ResolvedDecision, ident: str) -> Path:
@@ -134,11 +132,14 @@ def replay_decisions(source: str | Path, resolved: ResolvedDecision, replay: Rep
         return DecisionsResult(folder, ident, read_summary(folder), True)
     scene = set_scene(dataset, resolved, replay.is_judged)
     taken: list[Taken] = []
+    loops: list[dict[str, Any]] = []
     for n, name in enumerate(replay.policies):
         player = None
         if check_policy(name) in ASKING:
             player = player_for(name, resolved.decision, replay.mode, replay.cassette)
         verdicts = decide_all(scene, name, resolved.decision, player)
+        if replay.loops:
+            loops.append(_loop(dataset, resolved, name, player))
         if player is not None:
             player.close()
         taken += take(scene.contexts, name, verdicts, resolved.decision, scene.found)
@@ -147,7 +148,8 @@ def replay_decisions(source: str | Path, resolved: ResolvedDecision, replay: Rep
     with staged(folder, {"config": config_hash, "code": code}, overwrite) as stage:
         entries, anchor = audit_entries(scene.contexts, taken)
         summary = summarise(scene, resolved, replay, table) | {
-            "audit": {"n_entries": anchor.n_entries, "head": anchor.head}
+            "audit": {"n_entries": anchor.n_entries, "head": anchor.head},
+            "loop": loops,
         }
         files = [write_table(stage, TABLE, table).model_dump()]
         config_text = yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -155,6 +157,16 @@ def replay_decisions(source: str | Path, resolved: ResolvedDecision, replay: Rep
         texts = {AUDIT: audit_text(entries), "config.resolved.yaml": config_text.encode(), SUMMARY: plain.encode()}
         _write(stage, texts, files, config_hash, code)
     return DecisionsResult(folder, ident, summary, False)
+
+
+def _loop(dataset: Dataset, resolved: ResolvedDecision, name: str, player: Player | None) -> dict[str, Any]:
+    """What the fleet costs when the policy's actions are carried out."""
+
+    def decide(lab: Laboratory, contexts: list[Context]) -> list[Verdict]:
+        scene = Scene(lab.dataset, contexts, lab, None)
+        return [own[0] for own in decide_all(scene, name, resolved.decision, player)]
+
+    return ledger_row(run_loop(dataset, resolved, name, decide, resolved.decision.loop.most_waves))
 
 
 def _write(stage: Stage, texts: dict[str, bytes], files: list[dict[str, Any]], config_hash: str, code: str) -> None:

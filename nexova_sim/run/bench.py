@@ -15,6 +15,7 @@ from nexova_sim.base.errors import ConfigError, suggest
 from nexova_sim.run import bench_alerts as alerts
 from nexova_sim.run import bench_anomaly as anomaly
 from nexova_sim.run import bench_approvals as approvals
+from nexova_sim.run import bench_decisions as decisions
 from nexova_sim.run import bench_energy as energy
 from nexova_sim.run import bench_simulate as simulate
 from nexova_sim.run.benchmark import Benchmark
@@ -25,6 +26,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         **alerts.BENCHMARKS,
         **approvals.BENCHMARKS,
         **anomaly.BENCHMARKS,
+        **decisions.BENCHMARKS,
         **energy.BENCHMARKS,
     }
 )

@@ -8,6 +8,7 @@ and lets every machine take its next action; what lies before that action never 
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,22 +54,20 @@ class Ledger(NamedTuple):
         return self.energy_usd + self.service_usd + self.failure_usd + self.lost_production_usd
 
 
-@dataclass
-class Progressing:
+@dataclass(frozen=True)
+class Progress:
     """What has been decided so far: actions, and by machine the moment up to which everything is settled."""
 
     interventions: list[Intervention] = field(default_factory=list)
     settled_ms: dict[str, int] = field(default_factory=dict)
-    n_decisions: int = 0
-    n_rejected: int = 0
-    n_call_outs: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
 
 
 def run_loop(dataset: Dataset, resolved: ResolvedDecision, policy: str, decide: DecideAll,
              most_waves: int) -> Ledger:  # fmt: skip
     """The ledger of a fleet under a policy; ``is_settled`` False when ``most_waves`` did not suffice."""
     fleet = resolved_of(dataset)
-    state, current, wave, is_settled = Progressing(), dataset, 0, False
+    state, current, wave, is_settled = Progress(), dataset, 0, False
     with tempfile.TemporaryDirectory(prefix="nexova-loop-") as place:
         while wave < most_waves:
             wave += 1
@@ -87,7 +86,7 @@ def _with(fleet: ResolvedFleet, actions: list[Intervention]) -> ResolvedFleet:
     return fleet.model_copy(update={"fleet": fleet.fleet.model_copy(update={"maintenance": maintenance})})
 
 
-def _advance(lab: Laboratory, resolved: ResolvedDecision, decide: DecideAll, state: Progressing) -> bool:
+def _advance(lab: Laboratory, resolved: ResolvedDecision, decide: DecideAll, state: Progress) -> bool:
     """Let every machine decide up to and with its next action; whether any acted."""
     config = resolved.decision
     wanted = config.episodes.model_copy(update={"most": 100_000})
@@ -102,10 +101,10 @@ def _advance(lab: Laboratory, resolved: ResolvedDecision, decide: DecideAll, sta
         machine, action = context.episode.machine_id, verdict.decision.action_taken
         if machine in acted:
             continue
-        state.n_decisions += 1
+        state.counts["decisions"] += 1
         saving = None if found is None else float(found.cost[n, 0] - found.gated[n, ACTIONS.index(action)])
         passage = pass_gate(config.gate, action, context.key, config.seed, saving)
-        state.n_rejected += passage.outcome == "rejected"
+        state.counts["rejected"] += passage.outcome == "rejected"
         state.settled_ms[machine] = context.episode.raised_ms + 1
         if passage.action != ACTIONS[0]:
             at_ms = context.episode.raised_ms + round(passage.latency_h * _HOUR_MS)
@@ -114,7 +113,7 @@ def _advance(lab: Laboratory, resolved: ResolvedDecision, decide: DecideAll, sta
     return bool(acted)
 
 
-def _act(lab: Laboratory, config: DecisionConfig, machine: str, action: str, at: tuple[int, Progressing]) -> None:
+def _act(lab: Laboratory, config: DecisionConfig, machine: str, action: str, at: tuple[int, Progress]) -> None:
     """Write an action into the plan of the next wave; one beyond the end of the data is only waited for."""
     at_ms, state = at
     costs, a = lab.plan.resolved.kinds[lab.sites[machine].machine.kind].costs, config.actions
@@ -128,11 +127,11 @@ def _act(lab: Laboratory, config: DecisionConfig, machine: str, action: str, at:
         state.interventions.append(
             Intervention(machine=machine, action="MAINTENANCE", at_h=begin_h, hours=hours, restores=list(a.restores))
         )
-        state.n_call_outs += action == "OFFLINE"
+        state.counts["call_outs"] += action == "OFFLINE"
     state.settled_ms[machine] = lab.plan.start_s * 1000 + round((begin_h + hours) * _HOUR_MS)
 
 
-def account(lab: Laboratory, config: DecisionConfig, policy: str, state: Progressing,
+def account(lab: Laboratory, config: DecisionConfig, policy: str, state: Progress,
             done: tuple[int, bool]) -> Ledger:  # fmt: skip
     """The bill of a simulated fleet: energy, services, failures, production lost in every stop that was not planned."""
     dataset = lab.dataset
@@ -149,12 +148,12 @@ def account(lab: Laboratory, config: DecisionConfig, policy: str, state: Progres
     service += _call_outs(lab, config, state)
     return Ledger(
         policy, float(np.nansum(energy)) * config.money.price_usd_per_kwh, service, failure,
-        _lost(lab, stopped(lab, state, end_ms)), n_services, state.n_call_outs, n_failures, state.n_decisions,
-        state.n_rejected, *done,
+        _lost(lab, stopped(lab, state, end_ms)), n_services, state.counts["call_outs"], n_failures,
+        state.counts["decisions"], state.counts["rejected"], *done,
     )  # fmt: skip
 
 
-def _call_outs(lab: Laboratory, config: DecisionConfig, state: Progressing) -> float:
+def _call_outs(lab: Laboratory, config: DecisionConfig, state: Progress) -> float:
     """What services after OFFLINE cost beyond a planned one."""
     extra = 0.0
     for before, after in zip(state.interventions, state.interventions[1:], strict=False):
@@ -164,7 +163,7 @@ def _call_outs(lab: Laboratory, config: DecisionConfig, state: Progressing) -> f
     return extra
 
 
-def stopped(lab: Laboratory, state: Progressing, end_ms: int) -> Mapping[str, list[tuple[int, int]]]:
+def stopped(lab: Laboratory, state: Progress, end_ms: int) -> Mapping[str, list[tuple[int, int]]]:
     """Every stop by failure, service or decision, by machine: (from, until) in ms, cut at the end of the data."""
     found = {machine: list(parts) for machine, parts in stops(lab.dataset, end_ms).items()}
     start_ms = lab.plan.start_s * 1000

@@ -57,7 +57,7 @@ def test_a_service_in_time_prevents_the_failures(dying, resolved):
 
 def test_the_bill_of_doing_nothing_is_that_of_the_dataset(dying, resolved):
     lab = decision_twin.open_laboratory(open_dataset(dying))
-    state = decision_loop.Progressing()
+    state = decision_loop.Progress()
     bill = decision_loop.account(lab, resolved.decision, "never", state, (1, True))
     kwh = float(np.nansum(lab.dataset.read("truth")["energy_kwh"].to_numpy()))
     assert bill.energy_usd == pytest.approx(0.12 * kwh)

@@ -26,6 +26,7 @@ from nexova_sim.cli.exits import report_failure
 from nexova_sim.cli.ingest import ingest
 from nexova_sim.cli.machines import app as machines
 from nexova_sim.cli.models import app as models
+from nexova_sim.cli.rul import app as rul
 from nexova_sim.cli.run import run as experiment
 from nexova_sim.cli.simulate import simulate
 from nexova_sim.cli.twin import app as twin
@@ -56,6 +57,7 @@ app.add_typer(auth)
 app.add_typer(audit)
 app.add_typer(anomaly)
 app.add_typer(models)
+app.add_typer(rul)
 
 
 def _show_version(value: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nexova_sim.base.errors import UsageError, suggest
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import DryRunFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SetFlag
 
@@ -14,7 +15,17 @@ FilesArgument = Annotated[
     list[Path], typer.Argument(help="CSV or Parquet files of a plant, read in this order.", metavar="FILES...")
 ]
 MapFlag = Annotated[
-    str, typer.Option("--map", "-m", help="Mapping file; built-in ones start with configs/ingest/.", metavar="FILE")
+    str | None,
+    typer.Option("--map", "-m", help="Mapping file; built-in ones start with configs/ingest/.", metavar="FILE"),
+]
+FormatFlag = Annotated[
+    str, typer.Option("--format", help="table (needs --map), or cmapss: NASA's turbofan text files.", metavar="FORMAT")
+]
+RulFlag = Annotated[
+    Path | None, typer.Option("--rul", help="cmapss: file of true remaining lives, one per engine.", metavar="FILE")
+]
+EndsFlag = Annotated[
+    str, typer.Option("--ends", help="cmapss: failure or cut; auto tells by the file's name.", metavar="HOW")
 ]
 FracFlag = Annotated[
     float,
@@ -22,14 +33,24 @@ FracFlag = Annotated[
 ]
 
 
-def ingest(files: FilesArgument, mapping: MapFlag, settings: SetFlag = None, out: OutFlag = None,
-           max_reject_frac: FracFlag = 0.2, overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False,
-           as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+def ingest(files: FilesArgument, mapping: MapFlag = None, form: FormatFlag = "table", rul: RulFlag = None,
+           ends: EndsFlag = "auto", settings: SetFlag = None, out: OutFlag = None, max_reject_frac: FracFlag = 0.2,
+           overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False, as_json: JsonFlag = False,
+           quiet: QuietFlag = False) -> None:  # fmt: skip
     """Turn files of a real plant into a dataset, rejecting bad rows with a reason.
 
     Example: nexova ingest pump.csv --map configs/ingest/generic.yaml --out results/pump
     """
     echo.configure(as_json, quiet)
+    if form == "cmapss":
+        _cmapss(files, (mapping, settings), (rul, ends), (out, overwrite, dry_run))
+        return
+    if form != "table":
+        raise UsageError(f"--format {form}: {suggest(form, ('table', 'cmapss'))}")
+    if mapping is None:
+        raise UsageError("Missing option '--map' / '-m'; only --format cmapss does without a mapping file")
+    if rul is not None or ends != "auto":
+        raise UsageError("--rul and --ends belong to --format cmapss; leave them out")
     from nexova_sim.config.ingest import load_map
     from nexova_sim.run import ingest as verb
 
@@ -51,6 +72,30 @@ def ingest(files: FilesArgument, mapping: MapFlag, settings: SetFlag = None, out
         f"{done.report['readings']:,} readings of {done.manifest.n_machines} machines; "
         f"look at them with: nexova data describe {done.folder}"
     )
+
+
+def _cmapss(files: list[Path], unwanted: tuple[str | None, list[str] | None], given: tuple[Path | None, str],
+            where: tuple[Path | None, bool, bool]) -> None:  # fmt: skip
+    """A turbofan file; everything about it is known, so there is no mapping."""
+    from nexova_sim.run import cmapss as verb
+
+    if any(unwanted):
+        raise UsageError("--format cmapss needs no --map and no --set; leave them out")
+    if len(files) != 1:
+        raise UsageError(f"--format cmapss takes one file, not {len(files)}; ingest each into a dataset of its own")
+    (rul, ends), (out, overwrite, dry_run) = given, where
+    if dry_run:
+        seen = verb.preview_cmapss(files[0], rul, ends)
+        echo.result(
+            seen, "\n".join(f"{key}: {value}" for key, value in seen.items()) + "\ndry run: nothing was written"
+        )
+        return
+    done = verb.ingest_cmapss(files[0], rul, ends, out, overwrite)
+    if done.was_there:
+        echo.note(f"{done.folder}: this dataset is there already, nothing to do")
+    echo.result({"folder": str(done.folder), "was_there": done.was_there, **done.report}, f"{done.folder}", done.run_id)
+    end = "run to failure" if done.report["runs_to_failure"] else "are cut before failure"
+    echo.note(f"{done.report['readings']:,} cycles of {done.report['machines']} engines, which {end}")
 
 
 def _tell(report: dict[str, Any], where: str) -> None:

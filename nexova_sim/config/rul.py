@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from nexova_sim.config.load import apply_overrides, build, find_config, load, read_yaml
 from nexova_sim.config.strict import Frac, Identifier, NonNegative, Positive, Strict
+from nexova_sim.config.track import TrackConfig
 
 MethodName = Literal[
     "constant_mean_life",
@@ -100,10 +101,15 @@ class Judging(Strict):
 
 
 class FutureLoad(Strict):
-    """The load the twin is run on with: the machine's own mean of the past ``past_h`` hours, times ``scale``."""
+    """The load the twin is run on with: the machine's own past, times ``scale``; the duty of its last ``past_h`` hours.
+
+    ``n_samples`` futures are run for every moment, each for at most ``most_h`` hours; a longer life counts as that.
+    """
 
     past_h: Positive = 336.0
     scale: Annotated[float, Field(gt=0.0, le=3.0)] = 1.0
+    n_samples: Annotated[int, Field(ge=16, le=10_000)] = 64
+    most_h: Annotated[float, Field(ge=24.0, le=262_980.0)] = 8766.0
 
 
 class RulConfig(Strict):
@@ -116,6 +122,7 @@ class RulConfig(Strict):
     learning: Learning = Learning()
     judging: Judging = Judging()
     future: FutureLoad = FutureLoad()
+    track: TrackConfig = TrackConfig()
 
     @model_validator(mode="after")
     def _distinct(self) -> RulConfig:

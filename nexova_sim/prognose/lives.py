@@ -76,7 +76,7 @@ def read_histories(dataset: Dataset, features: Features) -> Histories:
     grid = gather(dataset, features.step_s, (*names, "runtime_h"))
     running = grid.online_frac > 0.5
     values = np.where(running, grid.mean[:-1], np.nan)
-    has_any: np.ndarray = np.isfinite(values).any(axis=(1, 2))
+    has_any = np.asarray(np.isfinite(values).any(axis=(1, 2)))
     if not has_any.any():
         raise DataError(f"{dataset.folder}: no channel holds a number while machines run; nothing to predict from")
     kept = tuple(name for name, there in zip(names, has_any, strict=True) if there)

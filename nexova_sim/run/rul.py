@@ -29,7 +29,7 @@ from nexova_sim.schema.tables import time_array
 
 Progress = Callable[[int, int], None]
 FORMAT = "nexova-rul"
-_ROOMS = ("base", "config", "kernels", "schema", "dataset", "analyse", "run")
+_ROOMS = ("base", "config", "kernels", "schema", "dataset", "analyse", "prognose", "run")
 _COSTS = ("failure_usd", "failure_h", "lost_production_usd_per_h")
 _PREFERRED = ("twin", "ensemble", "gradient_boosting", "random_forest", "quantile_boosting", "decision_tree")
 

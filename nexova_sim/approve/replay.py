@@ -7,6 +7,7 @@ revision at that moment, so a request withdrawn meanwhile is a denied attempt, a
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -181,7 +182,7 @@ def _try(world: _World, now_ms: int, actor: Actor, attempt: Attempt) -> Verdict:
         limit_h = world.part.table.expires_after_h
         if limit_h is not None:
             due = Attempt("expire", standing.machine_id, verdict.subject, verdict.revision)
-            _push(world, now_ms + round(limit_h * HOUR_MS), _EXPIRE, due)
+            _push(world, now_ms + math.ceil(limit_h * HOUR_MS), _EXPIRE, due)
     else:
         request = standing.requests[verdict.subject]._replace(state=verdict.state_to)
         world.asked.append(world.open.pop(key)._replace(ended_ms=now_ms, state=verdict.state_to, by=actor.email))

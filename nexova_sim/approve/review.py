@@ -46,7 +46,7 @@ def timeline(played: Played) -> dict[str, Any]:
     """The most open requests in each of at most 240 equal spans."""
     times, waiting = backlog(played)
     span = max(1, played.end_ms - played.start_ms)
-    n = _LINE_POINTS
+    n = min(_LINE_POINTS, span)
     edges = played.start_ms + span * np.arange(n + 1) // n
     carried = np.concatenate([[0], waiting])
     most = []

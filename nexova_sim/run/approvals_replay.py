@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from nexova_sim.base.hashing import code_hash, hash_file, hash_value, run_id
 from nexova_sim.config.approval import ApprovalPart
 from nexova_sim.config.load import find_config
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
-from nexova_sim.run.approvals_script import Read, read_script
+from nexova_sim.run.approvals_script import MOST_DAYS, Read, read_script
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
 FORMAT = "nexova-approvals-replay"
@@ -95,7 +96,9 @@ def _write_replay(stage: Stage, read: Read, part: ApprovalPart) -> dict[str, Any
     if end_ms is None:
         # Long enough for the last request to be decided or to expire.
         last = read.rows[-1].time_ms if read.rows else 0
-        end_ms = last + round(min(part.table.expires_after_h or 720.0, 720.0) * _HOUR_MS) + 1
+        end_ms = last + math.ceil(min(part.table.expires_after_h or 720.0, 720.0) * _HOUR_MS) + 1
+    if read.rows and end_ms - read.rows[0].time_ms > (MOST_DAYS + 31) * 24 * _HOUR_MS:
+        raise ConfigError(f"until: more than {MOST_DAYS} days after the first attempt; set an earlier moment")
     if read.rows and end_ms <= read.rows[0].time_ms:
         raise ConfigError("until: the replay ends before its first attempt; set a later moment")
     played = play(part, read.rows, end_ms, read.is_registered)

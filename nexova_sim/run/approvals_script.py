@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from nexova_sim.base.errors import ConfigError, DataError, suggest
 from nexova_sim.config.approval import FromAlerts, Row
@@ -31,13 +31,29 @@ _NEEDED = ("at", "machine_id", "action", "by")
 _SEVERITIES = ("INFO", "WARNING", "CRITICAL")
 _ALERT_COLUMNS = ("machine_id", "rule", "severity", "severity_max", "announced", "reannounced", "resolved")
 Action = Literal["submit", "approve", "reject", "withdraw", "set_online", "set_offline", "set_maintenance"]
-Text = Annotated[str, Field(min_length=1, max_length=200)]
+MOST_DAYS = 3_700  # every reviewer's shifts are laid out day by day
+
+
+def _is_text(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds characters that are no text")
+    return text
+
+
+def _near(moment: datetime) -> datetime:
+    if not 1970 < moment.year < 2200:
+        raise ValueError("must lie between 1971 and 2199")
+    return moment
+
+
+Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_text)]
+NearMoment = Annotated[Moment, AfterValidator(_near)]
 
 
 class ScriptLine(Strict):
     """One attempt: ``at`` a moment with time zone, ``by`` whoever tries it."""
 
-    at: Moment
+    at: NearMoment
     machine_id: Text
     action: Action
     by: Text
@@ -53,7 +69,7 @@ class Script(Strict):
 
     attempts: Annotated[list[ScriptLine], Field(min_length=1, max_length=MOST_ROWS)]
     registered: bool = False
-    until: Moment | None = None
+    until: NearMoment | None = None
 
 
 class Read(NamedTuple):
@@ -83,7 +99,7 @@ def read_script(path: Path, alerts: FromAlerts, factories: Mapping[str, str] = _
         raise ConfigError(f"{path}: {size} bytes; a script may have at most {_MOST_BYTES}")
     if path.suffix.lower() == ".csv":
         lines = _from_csv(text, str(path))
-        return Read(rows=_sorted(lines), is_registered=False, end_ms=None)
+        return Read(rows=_sorted(lines, str(path)), is_registered=False, end_ms=None)
     if path.suffix.lower() not in {".yaml", ".yml"}:
         raise ConfigError(f"{path}: a script is a .yaml or .csv file, or the folder of an alert run")
     if len(text) > MAX_BYTES:
@@ -93,19 +109,22 @@ def read_script(path: Path, alerts: FromAlerts, factories: Mapping[str, str] = _
         raise ConfigError(f"{path}: the top level must be a mapping with the key 'attempts'")
     script = build(Script, raw, str(path))
     end_ms = None if script.until is None else _ms(script.until)
-    return Read(rows=_sorted(script.attempts), is_registered=script.registered, end_ms=end_ms)
+    return Read(rows=_sorted(script.attempts, str(path)), is_registered=script.registered, end_ms=end_ms)
 
 
 def _ms(moment: datetime) -> int:
     return round(moment.astimezone(UTC).timestamp() * 1000)
 
 
-def _sorted(lines: Iterable[ScriptLine]) -> list[Row]:
+def _sorted(lines: Iterable[ScriptLine], where: str) -> list[Row]:
     rows = [
         Row(_ms(x.at), x.machine_id, x.factory_id, x.action, x.by, x.role, x.is_agent, x.subject, x.comment)
         for x in lines
     ]
-    return sorted(rows, key=lambda row: row.time_ms)
+    rows.sort(key=lambda row: row.time_ms)
+    if rows[-1].time_ms - rows[0].time_ms > MOST_DAYS * 86_400_000:
+        raise ConfigError(f"{where}: from first to last attempt are more than {MOST_DAYS} days; split the script")
+    return rows
 
 
 def _from_csv(text: str, where: str) -> list[ScriptLine]:

@@ -79,6 +79,10 @@ def test_csv_and_yaml_say_the_same(tmp_path):
         (HEAD + "\nnoon,m1,submit,o\n", ":2: at"),
         (HEAD + "\n2026-01-05T08:00:00Z,m1,destroy,o\n", ":2: action"),
         (HEAD + "\n2026-01-05T08:00:00Z,,submit,o\n", "machine_id"),
+        (HEAD + "\n0001-01-01T00:00:00Z,m,submit,o\n", "between 1971 and 2199"),
+        (HEAD + "\n9999-12-31T23:59:59Z,m,submit,o\n", "between 1971 and 2199"),
+        (HEAD + "\n2026-01-05T08:00:00Z,m,submit,o\n2126-01-05T08:00:00Z,m,submit,o\n", "more than 3700 days"),
+        (HEAD + "\n2026-01-05T08:00:00Z,m\0,submit,o\n", "no text"),
         (HEAD + ",is_agent\n2026-01-05T08:00:00Z,m,submit,o,perhaps\n", "is_agent: expected true or false"),
     ],
 )
@@ -108,7 +112,19 @@ def test_other_bad_scripts(tmp_path):
                      "  - {at: 2026-01-05T08:00:00Z, machine_id: m1, action: submit, by: o}\n")  # fmt: skip
     with pytest.raises(ConfigError, match="ends before its first attempt"):
         verb.replay_approvals(early, load_approval(), tmp_path / "o")
+    early.write_text(early.read_text().replace("until: 2026", "until: 2126"))
+    with pytest.raises(ConfigError, match="earlier moment"):
+        verb.replay_approvals(early, load_approval(), tmp_path / "o")
     assert not (tmp_path / "o").exists()
+
+
+def test_a_replay_of_a_moment(tmp_path):
+    (tmp_path / "s.csv").write_text(HEAD + "\n2026-01-05T08:00:00Z,m,submit,o\n")
+    part = load_approval(settings=["expires_after_h=1.0e-9"])
+    found = verb.replay_approvals(tmp_path / "s.csv", part, tmp_path / "o").summary
+    assert found["outcomes"]["EXPIRED"] == 1
+    assert found["denied"] == 0
+    assert max(found["timeline"]["most_open"]) == 1
 
 
 def test_alerts_become_requests(alert_folder, tmp_path):

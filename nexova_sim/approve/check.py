@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from nexova_sim.approve.audit import Anchor, Entry, Finding, verify_chain
+from nexova_sim.approve.audit import MAX_FINDINGS, Anchor, Entry, Finding, verify_chain
 from nexova_sim.approve.ledger import ANCHOR_ROW, anchor_row, entries, read_anchor_file
 from nexova_sim.approve.store import Store, reading
-from nexova_sim.approve.tables import APPROVALS, MACHINES, USERS
+from nexova_sim.approve.tables import APPROVALS, AUDIT, MACHINES, USERS
 from nexova_sim.approve.workflow import APPROVED, ONLINE, PENDING, REGISTRATION, TRANSITIONS
 
 
@@ -32,16 +34,18 @@ class Told(NamedTuple):
     problems: list[Finding]
 
 
-def tell(log: list[Entry]) -> Told:
-    """Follow the allowed entries of a log; a step that does not start where the former ended is a finding."""
-    told = Told({}, {}, {}, [])
+def tell(log: Iterable[Entry], told: Told) -> Iterator[Entry]:
+    """Hand the entries of a log on, one by one, and follow the allowed ones in ``told``.
+
+    A step that does not start where the former ended is a finding.
+    """
     for entry in log:
         if entry.is_allowed:
             try:
                 _follow(told, entry, json.loads(entry.detail))
             except (ValueError, KeyError, TypeError):
                 told.problems.append(Finding(entry.seq, "cannot be read"))
-    return told
+        yield entry
 
 
 def _follow(told: Told, entry: Entry, detail: dict[str, Any]) -> None:
@@ -70,9 +74,8 @@ def _follow_request(told: Told, entry: Entry, detail: dict[str, Any]) -> None:
     told.requests[key] = (detail["state_to"], submitter, entry.user_id)
 
 
-def compare_state(connection: sa.Connection, log: list[Entry]) -> list[Finding]:
-    """Where the tables say something else than the log, or what can never be; empty when all fits."""
-    told = tell(log)
+def compare_state(connection: sa.Connection, told: Told) -> list[Finding]:
+    """Where the tables say something else than a log that was followed, or what can never be; empty when all fits."""
     found = list(told.problems)
     statuses = {r.id: r.status for r in connection.execute(sa.select(MACHINES))}
     rows = connection.execute(sa.select(APPROVALS)).all()
@@ -93,27 +96,29 @@ def compare_state(connection: sa.Connection, log: list[Entry]) -> list[Finding]:
         for name, status in statuses.items()
         if status == ONLINE and name not in registered
     ]
-    waiting = [r.machine_id for r in rows if r.status == PENDING]
-    twice = sorted({name for name in waiting if waiting.count(name) > 1})
-    found += [Finding(0, f"machine {name} has {waiting.count(name)} open requests") for name in twice]
+    waiting = Counter(r.machine_id for r in rows if r.status == PENDING)
+    found += [Finding(0, f"machine {name} has {n} open requests") for name, n in sorted(waiting.items()) if n > 1]
     return found
 
 
 def verify_store(store: Store, extra: Anchor | None = None) -> AuditReport:
     """Verify the chain against all anchors, and the tables against the log. ``extra`` is an anchor kept elsewhere."""
     outside = read_anchor_file(store.anchor) if store.anchor is not None else None
+    told = Told({}, {}, {}, [])
     with reading(store) as connection:
-        inside, log = anchor_row(connection), list(entries(connection))
-        findings = compare_state(connection, log)
-    anchors = {ANCHOR_ROW: inside}
-    if outside is not None:
-        anchors[f"the anchor file {store.anchor}"] = outside
-    elif store.anchor is not None and log:
+        inside = anchor_row(connection)
+        n_entries = connection.execute(sa.select(sa.func.count()).select_from(AUDIT)).scalar_one()
+        anchors = {ANCHOR_ROW: inside}
+        if outside is not None:
+            anchors[f"the anchor file {store.anchor}"] = outside
+        if extra is not None:
+            anchors["the given anchor"] = extra
+        # One pass in constant memory; a chain with so many breaks that it was left half-read says nothing about tables.
+        chain = verify_chain(tell(entries(connection), told), anchors)
+        findings = compare_state(connection, told) if len(chain) < MAX_FINDINGS else []
+    if outside is None and store.anchor is not None and n_entries:
         findings.insert(0, Finding(0, f"the anchor file {store.anchor} is gone; restore it from a copy"))
-    if extra is not None:
-        anchors["the given anchor"] = extra
-    chain = verify_chain(log, anchors)
-    if len(log) > inside.n_entries:
+    if n_entries > inside.n_entries:
         chain.append(
             Finding(inside.n_entries + 1, f"the log goes on after the {inside.n_entries} entries of {ANCHOR_ROW}")
         )

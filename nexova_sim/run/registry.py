@@ -187,8 +187,12 @@ def add_machines_of(access: Access, dataset: Path) -> dict[str, Any]:
         with reading(store) as connection:
             known = {row["id"] for row in members.machines(connection)}
         fresh = [machine for machine in found if machine.machine_id not in known]
-        for machine in fresh:
-            demand(members.add_machine(store, identity(access), machine, now_ms()))
+        for number, machine in enumerate(fresh):
+            outcome = members.add_machine(store, identity(access), machine, now_ms())
+            if outcome.denial is not None and number:
+                why = f"{outcome.denial.why}; {number} machines before {machine.machine_id} were added"
+                outcome = outcome._replace(denial=outcome.denial._replace(why=why))
+            demand(outcome)
     return {"added": len(fresh), "known": len(found) - len(fresh)}
 
 

@@ -15,7 +15,7 @@ from world import ACTIONS, FACTORY, HOUR_MS, PEOPLE, START_MS, check_attempt, ch
 from nexova_sim.approve.workflow import Attempt
 
 # No shrinking: a story of 25 attempts is short enough to read, and making it shorter takes minutes.
-SETTINGS = settings(max_examples=12, stateful_step_count=20, deadline=None, database=None, phases=(Phase.generate,),
+SETTINGS = settings(max_examples=10, stateful_step_count=16, deadline=None, database=None, phases=(Phase.generate,),
                     derandomize=True, suppress_health_check=list(HealthCheck))  # fmt: skip
 
 

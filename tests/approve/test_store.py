@@ -13,7 +13,7 @@ from world import START_MS, check_attempt, check_whole, email, log_of, make_worl
 
 from nexova_sim.approve import migrations, registry
 from nexova_sim.approve.audit import Anchor
-from nexova_sim.approve.check import compare_state, verify_store
+from nexova_sim.approve.check import Told, compare_state, tell, verify_store
 from nexova_sim.approve.ledger import anchor_row, read_anchor_file, save_anchor
 from nexova_sim.approve.members import NewUser, first_user, grant_token, set_roles, set_user
 from nexova_sim.approve.migrations import applied, migrate
@@ -169,7 +169,10 @@ def test_tampering_with_the_file_is_found(store, sql):
 def test_anchors(store, tmp_path):
     with reading(store) as c:
         now = anchor_row(c)
-        assert not compare_state(c, log_of(store))
+        told = Told({}, {}, {}, [])
+        assert list(tell(log_of(store), told)) == log_of(store)
+        assert not compare_state(c, told)
+        assert compare_state(c, told._replace(statuses={"m1": "ONLINE"}))
     assert read_anchor_file(store.anchor) == now and read_anchor_file(tmp_path / "none") is None
     save_anchor(store, Anchor(1, "a" * 64))
     assert read_anchor_file(store.anchor) == now, "an older anchor never replaces a later one"

@@ -131,10 +131,14 @@ class AnomalyConfig(Strict):
 
 
 class AnomalyStage(Strict):
-    """The section ``anomaly`` of an experiment: the detector's file, and ``overrides`` of its keys (key.path=value)."""
+    """The section ``anomaly`` of an experiment: the detector's file, and ``overrides`` of its keys (key.path=value).
+
+    ``evaluate`` names the rules by which scores are judged when the dataset has labels; None judges nothing.
+    """
 
     config: str = "configs/anomaly/default.yaml"
     overrides: list[str] = []
+    evaluate: str | None = "configs/anomaly/evaluate.yaml"
 
 
 def load_anomaly(name: str | Path, settings: Sequence[str] = (), base: Path | None = None) -> AnomalyConfig:

@@ -17,6 +17,7 @@ from nexova_sim.base.errors import ConfigError
 from nexova_sim.config import alert, approval
 from nexova_sim.config.anomaly import AnomalyStage, read_anomaly_stage
 from nexova_sim.config.load import apply_overrides, build, find_config, load_fleet, read_yaml
+from nexova_sim.config.rul import RulStage, load_rul_part
 from nexova_sim.config.strict import Identifier, Strict
 from nexova_sim.config.types import ResolvedFleet
 
@@ -49,6 +50,7 @@ class ExperimentConfig(Strict):
     describe: DescribeStage | None = DescribeStage()
     alerts: alert.AlertStage | None = None
     approvals: approval.ApprovalStage | None = None
+    rul: RulStage | None = None
     anomaly: AnomalyStage | None = None
     report: ReportStage | None = ReportStage()
 
@@ -71,6 +73,7 @@ class ResolvedExperiment(Strict):
 _PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {
     "alerts": alert.read_stage,
     "approvals": approval.read_stage,
+    "rul": load_rul_part,
     "anomaly": read_anomaly_stage,
 }
 

@@ -36,7 +36,28 @@ def _approvals(path: Path) -> Chapter:
     return Chapter("approvals", "Approvals", html, css)
 
 
-CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType({"alerts": _alerts, "approvals": _approvals})
+def _rul(path: Path) -> Chapter:
+    from nexova_sim.report.rul import rul_html
+
+    html, css = rul_html(path)
+    return Chapter("rul", "Remaining life", html, css)
+
+
+def _anomaly(path: Path) -> Chapter:
+    from nexova_sim.report.anomaly import anomaly_html
+
+    html, css = anomaly_html(path)
+    return Chapter("anomaly", "Anomalies", html, css)
+
+
+CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType(
+    {
+        "alerts": _alerts,
+        "approvals": _approvals,
+        "rul": _rul,
+        "anomaly": _anomaly,
+    }
+)
 
 
 def make_chapters(inputs: Mapping[str, Path]) -> tuple[Chapter, ...]:

@@ -14,11 +14,13 @@ from nexova_sim.run.stage import Stage
 from nexova_sim.run.stage_alerts import ALERTS
 from nexova_sim.run.stage_anomaly import ANOMALY
 from nexova_sim.run.stage_approvals import APPROVALS
+from nexova_sim.run.stage_rul import RUL
 from nexova_sim.run.stages_data import DESCRIBE, SIMULATE, report_stage
 
 _WORK: Mapping[str, Stage] = {
     "alerts": ALERTS,
     "approvals": APPROVALS,
+    "rul": RUL,
     "anomaly": ANOMALY,
 }
 

@@ -16,6 +16,7 @@ _PUBLIC = {
     "simulate_fleet": "nexova_sim.run.simulate:simulate",
     "twin": "nexova_sim.run.twin",
     "track": "nexova_sim.run.track",
+    "calibrate": "nexova_sim.run.calibrate",
     "what_if": "nexova_sim.run.whatif",
     "ingest": "nexova_sim.run.ingest",
     "fit_anomaly": "nexova_sim.run.anomaly",

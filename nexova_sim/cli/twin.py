@@ -50,6 +50,8 @@ LoadFlag = Annotated[
 ]  # fmt: skip
 WhatIfFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of actions and prices.", metavar="FILE")]
 FilterFlag = Annotated[str, typer.Option("--track", help="YAML file of the filter.", metavar="FILE")]
+FitFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of the fit.", metavar="FILE")]
+FittedFlag = Annotated[list[str], typer.Option("--machine", "-m", help="The machine (may be repeated).", metavar="ID")]
 
 _COLUMNS = ("time_h", "phase", "status", "power_kw", "temp_c", "vibration_mm_s", "wear_frac", "fatigue_frac",
             "electrical_frac", "health_percent", "risk_class", "rul_h")  # fmt: skip
@@ -134,6 +136,47 @@ def _hours(value: float | None) -> str:
 
 def _round(value: float | None) -> float | int | None:
     return round(value) if value is not None and value >= 1000.0 else value
+
+
+@app.command()
+def calibrate(dataset: DatasetArgument, machine: FittedFlag, config: FitFlag = "configs/twin/calibrate.yaml",
+              settings: SetFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False,
+              dry_run: DryRunFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Fit a machine's thermal, vibration and noise parameters; say which of them its readings cannot tell.
+
+    Example: nexova twin calibrate results/tiny --machine lyon-pump-002 --out results/fit
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.config.calibrate import CalibrateConfig
+    from nexova_sim.config.load import load
+    from nexova_sim.run import calibrate as verb
+
+    chosen = load(CalibrateConfig, config, settings or [])
+    if dry_run:
+        plan = verb.outline(dataset, machine, chosen, out)
+        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        return
+    with echo.progress("calibrate") as progress:
+        done = verb.calibrate(dataset, machine, chosen, out, overwrite, progress)
+    if done.was_there:
+        echo.note(f"{done.folder}: this run is there already, nothing to do")
+    data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
+    echo.result(data, "\n\n".join([*map(_fitted, done.summary["machines"]), str(done.folder)]), done.run_id)
+
+
+def _fitted(fit: dict[str, Any]) -> str:
+    heads = ("parameter", "unit", "fitted", "standard error", "95 % interval", "kind says")
+    rows = [
+        [p["name"], p["unit"], p["value"] if p["is_identifiable"] else "not identifiable", p["se"],
+         f"{p['low']:.4g} to {p['high']:.4g}" if p["is_identifiable"] else None, p["nominal"]]
+        for p in fit["parameters"]
+    ]  # fmt: skip
+    lines = [
+        f"{fit['machine_id']} ({fit['kind']}), {100.0 * fit['left_out_frac']:.1f} % of readings left out as outliers"
+    ]
+    lines += ["", echo.grid(rows, heads), ""]
+    lines += [f"{p['name']}: {p['why']}" for p in fit["parameters"] if p["why"]]
+    return "\n".join([*lines, f"as a kind: {fit['kind_file']}"])
 
 
 @app.command()

@@ -18,6 +18,7 @@ from nexova_sim.run import bench_approvals as approvals
 from nexova_sim.run import bench_decisions as decisions
 from nexova_sim.run import bench_energy as energy
 from nexova_sim.run import bench_simulate as simulate
+from nexova_sim.run import bench_twin as twin
 from nexova_sim.run.benchmark import Benchmark
 
 BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
@@ -28,6 +29,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         **anomaly.BENCHMARKS,
         **decisions.BENCHMARKS,
         **energy.BENCHMARKS,
+        **twin.BENCHMARKS,
     }
 )
 

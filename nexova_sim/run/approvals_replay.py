@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from nexova_sim.config.approval import ApprovalPart
 from nexova_sim.config.load import find_config
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
 from nexova_sim.run.approvals_script import MOST_DAYS, Read, read_script
+from nexova_sim.schema.approvals import approvals_schema
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
 FORMAT = "nexova-approvals-replay"
@@ -51,7 +53,9 @@ def find_script(given: Path) -> Path:
 
 def default_folder(script: Path, part: ApprovalPart, results: Path = Path("results")) -> Path:
     """Where a replay goes when no ``--out`` is given: results/approvals/<script>/<run id>."""
-    name = (script.parent.name if script.is_dir() else script.stem) or "script"
+    own = script.resolve()
+    # A folder named by its content says nothing; the one above it has the name.
+    name = (own.parent.name if re.fullmatch("[0-9a-f]{12}", own.name) else own.name) if own.is_dir() else own.stem
     return results / "approvals" / name / _ident(script, part)
 
 
@@ -103,8 +107,8 @@ def _write_replay(stage: Stage, read: Read, part: ApprovalPart) -> dict[str, Any
         raise ConfigError("until: the replay ends before its first attempt; set a later moment")
     played = play(part, read.rows, end_ms, read.is_registered)
     summary = {"policy": part.policy.model_dump(mode="json"), **summarise(played)}
-    _write_parquet(stage.folder / ATTEMPTS, _attempts(played.tried))
-    _write_parquet(stage.folder / REQUESTS, _requests(played.asked))
+    _write_parquet(stage.folder / ATTEMPTS, _attempts(played.tried).cast(approvals_schema("attempts")))
+    _write_parquet(stage.folder / REQUESTS, _requests(played.asked).cast(approvals_schema("requests")))
     lines, head = _audit(played.tried)
     summary["audit"] = head
     write_durably(stage.folder / AUDIT, lines)

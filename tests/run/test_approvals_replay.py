@@ -16,6 +16,7 @@ from nexova_sim.run import approvals_replay as verb
 from nexova_sim.run.alerts import run_alerts
 from nexova_sim.run.approvals_script import from_alerts, read_script
 from nexova_sim.run.bench_approvals import registry_rate, replay_rate, verify_rate, write_script
+from nexova_sim.schema.approvals import approvals_schema
 
 HEAD = "at,machine_id,action,by"
 
@@ -34,9 +35,11 @@ def test_a_replay_leaves_a_whole_folder(tmp_path):
     assert verify_chain(entries, {"summary": anchor}) == []
     assert verify_chain(entries[:-1], {"summary": anchor})
     attempts = pq.read_table(done.folder / verb.ATTEMPTS)
+    assert attempts.schema.equals(approvals_schema("attempts"), check_metadata=True)
     assert attempts.num_rows == len(entries) == done.summary["attempts"]
     assert attempts["denied"].drop_null().to_pylist() == ["CONFLICT", "FORBIDDEN", "FORBIDDEN", "APPROVAL_NEEDED"]
     requests = pq.read_table(done.folder / verb.REQUESTS)
+    assert requests.schema.equals(approvals_schema("requests"), check_metadata=True)
     assert sorted(requests["state"].to_pylist()) == ["APPROVED", "APPROVED", "APPROVED", "WITHDRAWN"]
     again = verb.replay_approvals(script, load_approval(), tmp_path / "out")
     assert again.was_there
@@ -46,6 +49,10 @@ def test_a_replay_leaves_a_whole_folder(tmp_path):
         assert (other.folder / name).read_bytes() == (done.folder / name).read_bytes()
     assert verb.default_folder(script, load_approval()).name == done.run_id
     assert verb.script_hash(tmp_path / "none") == ""
+    (tmp_path / "isa18-tiny" / "0123456789ab").mkdir(parents=True)
+    names = [verb.default_folder(p, load_approval()).parent.name for p in
+             (script, tmp_path / "isa18-tiny", tmp_path / "isa18-tiny" / "0123456789ab")]  # fmt: skip
+    assert names == ["example", "isa18-tiny", "isa18-tiny"]
 
 
 def test_csv_and_yaml_say_the_same(tmp_path):

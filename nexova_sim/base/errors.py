@@ -78,6 +78,8 @@ class DeniedError(CheckFailedError):
     ``code`` says which: UNAUTHORIZED (who are you?), FORBIDDEN (not you), CONFLICT, NOT_FOUND, ...
     """
 
+    code = "DENIED"
+
     def __init__(self, code: str, message: str, **detail: Any) -> None:
         super().__init__(message, **detail)
         self.code = code

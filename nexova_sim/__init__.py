@@ -42,6 +42,8 @@ _PUBLIC = {
     "predict_rul": "nexova_sim.run.rul:predict",
     "evaluate_rul": "nexova_sim.run.rul:evaluate",
     "load_rul": "nexova_sim.config.rul",
+    "replay_decisions": "nexova_sim.run.decisions",
+    "load_decision": "nexova_sim.config.decision",
     "load_policy": "nexova_sim.config.alert",
     "load_approval": "nexova_sim.config.approval",
     "replay_approvals": "nexova_sim.run.approvals_replay",

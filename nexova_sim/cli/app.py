@@ -18,6 +18,7 @@ from nexova_sim.cli.approvals import app as approvals
 from nexova_sim.cli.audit import app as audit
 from nexova_sim.cli.auth import app as auth
 from nexova_sim.cli.bench import bench
+from nexova_sim.cli.chat import chat
 from nexova_sim.cli.data import app as data
 from nexova_sim.cli.decisions import app as decisions
 from nexova_sim.cli.energy import app as energy
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.command()(simulate)
 app.command()(bench)
+app.command()(chat)
 app.command()(ingest)
 app.command("run")(experiment)
 app.add_typer(twin)

@@ -32,7 +32,7 @@ class ScriptedProvider(Provider):
     def generate(self, request: Request, timeout_s: float) -> Reply:
         """The scripted answer; ModelError for the few questions that the script leaves unanswered."""
         if request.schema is None:
-            return _reply(request, f"Scripted answer. {_last_line(request)}")
+            return _reply(request, talk(request))
         place = int(request_key(request)[:8], 16) % 100
         data = json.loads(request.messages[-1].text)
         answer = script(data, place)
@@ -88,9 +88,17 @@ def _dress(text: str, place: int) -> str:
     return text[:-1] if place == 97 else text
 
 
-def _last_line(request: Request) -> str:
-    asked = request.messages[-1].text.strip().splitlines()
-    return f"You asked: {asked[-1][:200]}" if asked else ""
+def talk(request: Request) -> str:
+    """The stub's words in a conversation: the state of the plant, and which machines to look at first."""
+    start = request.system.find("{")
+    plant = json.loads(request.system[start:]) if start >= 0 else {}
+    turn = (len(request.messages) + 1) // 2
+    first = [f"{m['id']} ({', '.join(m['alerts'])})" for m in plant.get("listed", []) if m["alerts"]][:3]
+    advice = f"Look first at {'; '.join(first)}." if first else "No alert is open."
+    return (
+        f"[scripted stub, turn {turn}] {plant.get('online', 0)} of {plant.get('machines', 0)} machines run and draw "
+        f"{plant.get('total_power_kw', 0)} kW; {plant.get('active_alerts', 0)} alerts are open. {advice}"
+    )
 
 
 def _reply(request: Request, text: str) -> Reply:

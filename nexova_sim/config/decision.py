@@ -161,6 +161,7 @@ class DecisionStage(Strict):
     config: str = "configs/decision/default.yaml"
     policies: Annotated[list[str], Field(min_length=1, max_length=20)] = ["never", "seed_rules", "tuned_rules", "twin"]
     cassette: str | None = None
+    loop: bool = False
     overrides: list[str] = []
 
 
@@ -170,6 +171,7 @@ class DecisionPart(Strict):
     resolved: ResolvedDecision
     policies: list[str]
     cassette: str | None
+    loop: bool
 
 
 def load_decision(name: str | Path, settings: Sequence[str] = (), base: Path | None = None) -> ResolvedDecision:
@@ -184,4 +186,5 @@ def read_stage(section: DecisionStage, base: Path) -> DecisionPart:
     if not isinstance(section, DecisionStage):
         raise ConfigError("decisions: expected a section with the key 'config'")
     resolved = load_decision(section.config, section.overrides, base)
-    return DecisionPart(resolved=resolved, policies=section.policies, cassette=section.cassette)
+    tape, loop = section.cassette, section.loop
+    return DecisionPart(resolved=resolved, policies=section.policies, cassette=tape, loop=loop)

@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, SerializeAsAny, model_validator
 
 from nexova_sim.base.errors import ConfigError
-from nexova_sim.config import alert, approval
+from nexova_sim.config import alert, approval, decision
 from nexova_sim.config.anomaly import AnomalyStage, read_anomaly_stage
 from nexova_sim.config.load import apply_overrides, build, find_config, load_fleet, read_yaml
 from nexova_sim.config.rul import RulStage, load_rul_part
@@ -52,6 +52,7 @@ class ExperimentConfig(Strict):
     approvals: approval.ApprovalStage | None = None
     rul: RulStage | None = None
     anomaly: AnomalyStage | None = None
+    decisions: decision.DecisionStage | None = None
     report: ReportStage | None = ReportStage()
 
     @model_validator(mode="after")
@@ -75,6 +76,7 @@ _PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {
     "approvals": approval.read_stage,
     "rul": load_rul_part,
     "anomaly": read_anomaly_stage,
+    "decisions": decision.read_stage,
 }
 
 

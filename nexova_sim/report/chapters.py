@@ -50,12 +50,20 @@ def _anomaly(path: Path) -> Chapter:
     return Chapter("anomaly", "Anomalies", html, css)
 
 
+def _decisions(path: Path) -> Chapter:
+    from nexova_sim.report.decisions import decisions_html
+
+    html, css = decisions_html(path)
+    return Chapter("decisions", "Decisions", html, css)
+
+
 CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType(
     {
         "alerts": _alerts,
         "approvals": _approvals,
         "rul": _rul,
         "anomaly": _anomaly,
+        "decisions": _decisions,
     }
 )
 

@@ -14,6 +14,7 @@ from nexova_sim.run.stage import Stage
 from nexova_sim.run.stage_alerts import ALERTS
 from nexova_sim.run.stage_anomaly import ANOMALY
 from nexova_sim.run.stage_approvals import APPROVALS
+from nexova_sim.run.stage_decisions import DECISIONS
 from nexova_sim.run.stage_rul import RUL
 from nexova_sim.run.stages_data import DESCRIBE, SIMULATE, report_stage
 
@@ -22,6 +23,7 @@ _WORK: Mapping[str, Stage] = {
     "approvals": APPROVALS,
     "rul": RUL,
     "anomaly": ANOMALY,
+    "decisions": DECISIONS,
 }
 
 

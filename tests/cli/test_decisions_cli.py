@@ -40,3 +40,38 @@ def test_mistakes_have_their_exit_code_and_no_traceback(words, code, tiny_datase
     assert told.startswith("error: ")
     assert "Traceback" not in told
     assert "\x1b" not in told
+
+
+def test_evaluate_and_attack_print_their_tables(tiny_dataset, tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["decisions", "replay", str(tiny_dataset), "--out", str(out), "-p", "never", "-p", "twin",
+             "--set", "twin.futures=8"]  # fmt: skip
+    assert run(words) == 0
+    assert run(["decisions", "evaluate", str(out)]) == 0
+    assert "regret" in capsys.readouterr().out
+    assert run(["decisions", "evaluate", str(out), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["data"]["policies"]) == 2
+    assert run(["decisions", "evaluate", str(tiny_dataset)]) == 3
+    attack = ["decisions", "attack", "-p", "scripted", "--most", "0.0"]
+    assert run(attack) == 0
+    assert run([*attack[:-3], "scripted:obedient", *attack[-2:]]) == 1
+    assert run(["decisions", "attack", "-p", "gemini"]) == 2
+
+
+KEY = "AIza" + "q" * 35
+
+
+def test_the_key_appears_nowhere(tiny_dataset, tmp_path, capfd, monkeypatch):
+    """A live run that fails, with a key in the environment: neither output, nor files, nor log hold it."""
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tape = tmp_path / "tape.jsonl"
+    words = ["decisions", "replay", str(tiny_dataset), "--out", str(tmp_path / "run"), "-p", "gemini",
+             "--mode", "record", "--cassette", str(tape), "--no-judge", "--set", "model.address=http://127.0.0.1:9",
+             "--set", "model.attempts=1", "--set", "model.total_s=2.0", "--set", "episodes.most=3"]  # fmt: skip
+    assert run(words) == 0
+    told = capfd.readouterr()
+    assert KEY not in told.out + told.err
+    files = [p for p in tmp_path.rglob("*") if p.is_file() and "kernels" not in p.parts]
+    assert tape in files
+    assert all(KEY.encode() not in p.read_bytes() for p in files)

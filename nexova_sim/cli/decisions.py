@@ -140,7 +140,7 @@ def _evaluation(found: dict[str, Any]) -> str:
         rows.append([
             p["policy"], p["regret"]["mean_usd"], p["regret"]["p95_usd"], percent(p["agreement"]["share"]),
             saved["mae_usd"], saved["bias_usd"], percent(saved["wrong_sign_share"]), percent(saved["inside_share"]),
-            "yes" if risk["is_monotone"] else "no", risk["brier"], percent(p["validity"]["valid_share"]),
+            {True: "yes", False: "no", None: ""}[risk["is_monotone"]], risk["brier"], percent(p["validity"]["valid_share"]),
         ])  # fmt: skip
     heads = ["policy", "regret", "p95", "best, %", "claim MAE", "bias", "lost, %", "inside, %", "risk rises", "Brier",
              "valid, %"]  # fmt: skip

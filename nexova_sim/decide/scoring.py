@@ -71,7 +71,7 @@ def calibration(columns: Columns) -> dict[str, Any]:
     return {
         "p_fail": means,
         "n": {name: int((level == name).sum()) for name in RISK_LEVELS},
-        "is_monotone": all(a <= b for a, b in pairwise(known)),
+        "is_monotone": all(a <= b for a, b in pairwise(known)) if len(known) > 1 else None,
         "brier": brier,
         "brier_flat": flat,
     }

@@ -52,7 +52,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     rough = (high - low) / most
     size = 10.0 ** np.floor(np.log10(rough))
     step = float(next(size * k for k in (1, 2, 5, 10) if size * k >= rough))
-    return [float(v) for v in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step]
+    return [float(v) for v in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step + 0.0]
 
 
 def scatter(claimed: np.ndarray, true: np.ndarray, colours: Sequence[str], width: int, height: int) -> Scatter:
@@ -107,9 +107,15 @@ def decisions_html(folder: Path) -> tuple[Markup, str]:
     stub = "scripted" in set(table["source"].to_pylist())
     html = environment().get_template("decisions.html.j2").render(
         summary=summary, rows=rows, span=[clock(t) for t in span], found=found, plots=_plots(table, colours),
-        colours=colours, has_stub=stub,
+        colours={name: colours[name] for name in _claimants(table)}, has_stub=stub,
     )  # fmt: skip
     return Markup(html), _CSS
+
+
+def _claimants(table: pa.Table) -> list[str]:
+    """Policies that claim a saving, in the order of the table."""
+    claimed = table.filter(pa.compute.greater(table["claimed_saving_usd"], 0.0))
+    return list(dict.fromkeys(claimed["policy"].to_pylist()))
 
 
 def _plots(table: pa.Table, colours: dict[str, str]) -> list[tuple[str, Scatter]]:

@@ -130,6 +130,33 @@ def attack(policy: PolicyFlag = None, suite: SuiteFlag = "configs/decision/attac
         )
 
 
+@app.command()
+def autonomy(config: ConfigFlag = "configs/sweep/autonomy.yaml", settings: SetFlag = None, out: OutFlag = None,
+             overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False, as_json: JsonFlag = False,
+             quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Cost of the fleet against approval latency and autonomy level: what a person in the loop costs and saves.
+
+    Example: nexova decisions autonomy --config configs/sweep/autonomy.yaml
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.config.autonomy import load_autonomy
+    from nexova_sim.run import decision_autonomy as verb
+
+    resolved = load_autonomy(config, settings or [])
+    if dry_run:
+        cells = verb.settings_of(resolved.study)
+        plan = {"settings": len(cells), "seeds": len(resolved.fleets), "runs": len(cells) * len(resolved.fleets)}
+        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        return
+    with echo.progress("autonomy") as progress:
+        done = verb.run_autonomy(resolved, out, overwrite, progress)
+    keys = ("policy", "level", "latency_h", "skill_frac", "n_services", "n_failures", "n_rejected", "total_usd")
+    found = verb.means(done.rows)
+    table = echo.grid([[f"{row[k]:,.0f}" if k == "total_usd" else row[k] for k in keys] for row in found], keys)
+    data = {"folder": str(done.folder), "was_there": done.was_there, "means": found}
+    echo.result(data, f"{table}\n\n{done.folder}", done.run_id)
+
+
 def _evaluation(found: dict[str, Any]) -> str:
     def percent(value: float | None) -> str:
         return "" if value is None else f"{100.0 * value:.1f}"
@@ -140,7 +167,8 @@ def _evaluation(found: dict[str, Any]) -> str:
         rows.append([
             p["policy"], p["regret"]["mean_usd"], p["regret"]["p95_usd"], percent(p["agreement"]["share"]),
             saved["mae_usd"], saved["bias_usd"], percent(saved["wrong_sign_share"]), percent(saved["inside_share"]),
-            {True: "yes", False: "no", None: ""}[risk["is_monotone"]], risk["brier"], percent(p["validity"]["valid_share"]),
+            {True: "yes", False: "no", None: ""}[risk["is_monotone"]], risk["brier"],
+            percent(p["validity"]["valid_share"]),
         ])  # fmt: skip
     heads = ["policy", "regret", "p95", "best, %", "claim MAE", "bias", "lost, %", "inside, %", "risk rises", "Brier",
              "valid, %"]  # fmt: skip

@@ -75,3 +75,10 @@ def test_the_key_appears_nowhere(tiny_dataset, tmp_path, capfd, monkeypatch):
     files = [p for p in tmp_path.rglob("*") if p.is_file() and "kernels" not in p.parts]
     assert tape in files
     assert all(KEY.encode() not in p.read_bytes() for p in files)
+
+
+def test_the_autonomy_study_says_what_it_would_do(capsys):
+    assert run(["decisions", "autonomy", "--dry-run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["data"]
+    assert found["runs"] == found["settings"] * found["seeds"]
+    assert run(["decisions", "autonomy", "--dry-run", "--set", "seeds=[]"]) == 2

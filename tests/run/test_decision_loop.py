@@ -9,12 +9,14 @@ import pytest
 
 from nexova_sim.base.errors import DataError
 from nexova_sim.config.attack import load_attacks
+from nexova_sim.config.autonomy import load_autonomy
 from nexova_sim.config.decision import load_decision
 from nexova_sim.config.load import load_fleet
 from nexova_sim.dataset.read import open_dataset
 from nexova_sim.decide.policy import Verdict, make_decision
+from nexova_sim.report.autonomy import autonomy_figure
 from nexova_sim.run import decision_attacks as attacks
-from nexova_sim.run import decision_evaluate, decision_loop, decision_twin
+from nexova_sim.run import decision_autonomy, decision_evaluate, decision_loop, decision_twin
 from nexova_sim.run import decisions as verb
 from nexova_sim.run.simulate import simulate
 
@@ -122,3 +124,19 @@ def test_every_payload_reaches_the_question_in_its_field_and_nowhere_breaks_out(
         assert text.isascii()
         assert "`" not in text
         assert set(json.loads(text)) == set(json.loads(plain.messages[0].text))
+
+
+def test_the_autonomy_study(root, tmp_path):
+    edits = ["fleet_settings=['days=5', 'dt_s=300', 'start_age_frac=[0.96, 1.0]']", "seeds=[3]", "policies=[twin]",
+             "latency_h=[1, 48]", "skill_frac=[0.0]", "levels={all: [MAINTENANCE, OFFLINE], none: []}"]  # fmt: skip
+    resolved = load_autonomy(root / "configs/sweep/autonomy.yaml", edits)
+    cells = decision_autonomy.settings_of(resolved.study)
+    assert [(c.policy, c.latency_h) for c in cells] == [("never", 0.0), ("twin", 0.0), ("twin", 1.0), ("twin", 48.0)]
+    done = decision_autonomy.run_autonomy(resolved, tmp_path / "study")
+    assert {p.name for p in done.folder.iterdir()} >= {"autonomy.csv", "autonomy.json", "plot.png", "plot.svg"}
+    found = {(m["policy"], m["latency_h"]): m for m in decision_autonomy.means(done.rows)}
+    assert found["never", 0.0]["n_services"] == 0.0
+    assert found["twin", 0.0]["n_services"] > 0.0
+    assert found["twin", 48.0]["n_failures"] >= found["twin", 0.0]["n_failures"]
+    assert decision_autonomy.run_autonomy(resolved, tmp_path / "study").was_there
+    assert len(autonomy_figure(decision_autonomy.means(done.rows), "t").axes) == 1

@@ -7,18 +7,24 @@ from typing import Annotated, Any
 
 import typer
 
+from nexova_sim.base.errors import UsageError
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import DryRunFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SeedFlag, SetFlag
 
 ScriptArgument = Annotated[
     Path, typer.Argument(metavar="SCRIPT", help="A .yaml or .csv script, or the folder of an alert run.")
 ]
+DatasetFlag = Annotated[
+    Path | None,
+    typer.Option("--dataset", "-d", help="Where the machines of an alert run stand (default: one factory, 'plant').",
+                 metavar="DATASET"),
+]  # fmt: skip
 PolicyFlag = Annotated[str, typer.Option("--policy", "-p", help="Who reviews, when, how fast.", metavar="FILE")]
 
 
-def replay(script: ScriptArgument, policy: PolicyFlag = "configs/approval/default.yaml", settings: SetFlag = None,
-           out: OutFlag = None, seed: SeedFlag = None, overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False,
-           as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+def replay(script: ScriptArgument, policy: PolicyFlag = "configs/approval/default.yaml", dataset: DatasetFlag = None,
+           settings: SetFlag = None, out: OutFlag = None, seed: SeedFlag = None, overwrite: OverwriteFlag = False,
+           dry_run: DryRunFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """Play requests offline: how long they wait, how many pile up, what is denied and why.
 
     Example: nexova approvals replay configs/approval/example.yaml
@@ -26,18 +32,21 @@ def replay(script: ScriptArgument, policy: PolicyFlag = "configs/approval/defaul
     echo.configure(as_json, quiet)
     from nexova_sim.config.approval import load_approval
     from nexova_sim.run import approvals_replay as verb
-    from nexova_sim.run.approvals_script import read_script
+    from nexova_sim.run.approvals_script import factories_of, read_script
 
     part = load_approval(policy, [*(settings or []), *([f"seed={seed}"] if seed is not None else [])])
     found = verb.find_script(script)
+    if dataset is not None and not found.is_dir():
+        raise UsageError(f"--dataset {dataset}: a script says itself where its machines stand; leave --dataset out")
+    factories = {} if dataset is None else factories_of(dataset)
     if dry_run:
-        rows = read_script(found, part.policy.alerts).rows
-        folder = out or verb.default_folder(found, part)
+        rows = read_script(found, part.policy.alerts, factories).rows
+        folder = out or verb.default_folder(found, part, factories)
         echo.result(
             {"folder": str(folder), "attempts": len(rows)}, f"{len(rows)} attempts would be played into {folder}"
         )
         return
-    done = verb.replay_approvals(found, part, out, overwrite)
+    done = verb.replay_approvals(found, part, out, overwrite, factories)
     echo.note(f"{'there already' if done.was_there else 'written'}: {done.folder}")
     data = {"folder": str(done.folder), "summary": {k: v for k, v in done.summary.items() if k != "policy"}}
     echo.result(data, _text(done.summary) + f"\n{done.folder}", done.run_id)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from nexova_sim.base.errors import ConfigError
+from nexova_sim.base.errors import ConfigError, DataError
 from nexova_sim.base.hashing import code_hash, hash_file, hash_value, run_id
 from nexova_sim.config.approval import ApprovalPart
 from nexova_sim.config.load import find_config
@@ -51,16 +51,17 @@ def find_script(given: Path) -> Path:
     return find_config(str(given))
 
 
-def default_folder(script: Path, part: ApprovalPart, results: Path = Path("results")) -> Path:
+def default_folder(script: Path, part: ApprovalPart, factories: Mapping[str, str] = _NOWHERE,
+                   results: Path = Path("results")) -> Path:  # fmt: skip
     """Where a replay goes when no ``--out`` is given: results/approvals/<script>/<run id>."""
     own = script.resolve()
     # A folder named by its content says nothing; the one above it has the name.
     name = (own.parent.name if re.fullmatch("[0-9a-f]{12}", own.name) else own.name) if own.is_dir() else own.stem
-    return results / "approvals" / name / _ident(script, part)
+    return results / "approvals" / name / _ident(script, part, factories)
 
 
-def _ident(script: Path, part: ApprovalPart) -> str:
-    return run_id(part.model_dump(mode="json"), script_hash(script), code_hash(*ROOMS))
+def _ident(script: Path, part: ApprovalPart, factories: Mapping[str, str]) -> str:
+    return run_id(part.model_dump(mode="json"), script_hash(script), sorted(factories.items()), code_hash(*ROOMS))
 
 
 def replay_approvals(script: Path, part: ApprovalPart, out: Path | None = None, overwrite: bool = False,
@@ -70,12 +71,12 @@ def replay_approvals(script: Path, part: ApprovalPart, out: Path | None = None, 
     ``factories`` by machine, for requests made from alerts. Raises ConfigError naming the line that is wrong.
     """
     read = read_script(script, part.policy.alerts, factories)
-    folder = out or default_folder(script, part)
+    folder = out or default_folder(script, part, factories)
     config_hash = hash_value([part.model_dump(mode="json"), script_hash(script), sorted(factories.items())])
     code = code_hash(*ROOMS)
-    ident = _ident(script, part)
-    if is_same(folder, config_hash, code):
-        return ReplayResult(folder, ident, json.loads((folder / SUMMARY).read_text(encoding="utf-8")), True)
+    ident = _ident(script, part, factories)
+    if not overwrite and is_same(folder, config_hash, code):
+        return ReplayResult(folder, ident, _read_summary(folder), True)
     with staged(folder, {"config": config_hash, "code": code}, overwrite) as stage:
         summary = _write_replay(stage, read, part)
         names = (ATTEMPTS, REQUESTS, SUMMARY, AUDIT, EVENTS, "policy.resolved.yaml")
@@ -84,6 +85,14 @@ def replay_approvals(script: Path, part: ApprovalPart, out: Path | None = None, 
         record["manifest_sha256"] = hash_value(record)
         write_durably(stage.folder / MANIFEST_NAME, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
     return ReplayResult(folder, ident, summary, False)
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{folder}: the replay is damaged ({error}); make it anew with --overwrite") from error
+    return found
 
 
 def _entry(stage: Stage, name: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from nexova_sim.config.approval import FromAlerts, Row
 from nexova_sim.config.load import MAX_BYTES, build, parse_yaml
 from nexova_sim.config.roles import Role
 from nexova_sim.config.strict import Moment, Strict
+from nexova_sim.dataset.read import open_dataset
 
 MOST_ROWS = 1_000_000
 NO_FACTORY = "plant"
@@ -198,6 +199,12 @@ def from_alerts(folder: Path, alerts: FromAlerts, factories: Mapping[str, str] =
         for t, m, rule, end in zip(*columns, strict=True)
     ]  # fmt: skip
     return Read(rows=rows, is_registered=True, end_ms=end_ms)
+
+
+def factories_of(dataset: Path) -> dict[str, str]:
+    """The factory of every machine of a dataset."""
+    table = open_dataset(dataset).read("machines", columns=["machine_id", "factory_id"])
+    return dict(zip(table["machine_id"].to_pylist(), table["factory_id"].to_pylist(), strict=True))
 
 
 def _whole_ms(times: pa.ChunkedArray) -> list[Any]:

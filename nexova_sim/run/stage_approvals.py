@@ -7,7 +7,6 @@ from typing import Any
 from nexova_sim.base.errors import ConfigError
 from nexova_sim.config.approval import ApprovalPart
 from nexova_sim.config.experiment import ResolvedExperiment
-from nexova_sim.dataset.read import open_dataset
 from nexova_sim.run.stage import BASE_ROOMS, Metrics, Stage, Work
 
 _KEYS = ("requests", "attempts", "denied", "lead_median_h", "lead_p90_h", "backlog_max", "outcomes")
@@ -20,12 +19,12 @@ def _config(resolved: ResolvedExperiment) -> Any:  # noqa: ANN401
 
 def _run(work: Work) -> Metrics:
     from nexova_sim.run.approvals_replay import replay_approvals
+    from nexova_sim.run.approvals_script import factories_of
 
     part = work.resolved.parts.get("approvals")
     if not isinstance(part, ApprovalPart):
         raise ConfigError("the experiment has no section 'approvals'")
-    machines = open_dataset(work.inputs["dataset"]).read("machines", columns=["machine_id", "factory_id"]).to_pydict()
-    factories = dict(zip(machines["machine_id"], machines["factory_id"], strict=True))
+    factories = factories_of(work.inputs["dataset"])
     done = replay_approvals(work.inputs["alerts"], part, work.folder / "approvals", True, factories)
     return {key: done.summary[key] for key in _KEYS}
 

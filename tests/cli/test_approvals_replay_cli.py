@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 
 from nexova_sim.cli.app import run
+from nexova_sim.config.alert import load_policy
+from nexova_sim.run.alerts import run_alerts
+from nexova_sim.run.approvals_script import factories_of
 
 EXAMPLE = "configs/approval/example.yaml"
 
@@ -37,3 +40,17 @@ def test_what_is_wrong_is_said_with_the_right_exit_code(tmp_path, capsys):
         assert run(["approvals", "replay", *words, "--out", str(tmp_path / "o")]) == code
         assert told in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
+
+
+def test_reviewers_of_one_factory_need_to_know_where_machines_stand(tiny_dataset, tmp_path, capsys):
+    alerts = run_alerts(tiny_dataset, load_policy("isa18"), tmp_path / "alerts").folder
+    words = ["approvals", "replay", str(alerts), "--set", "alerts.severity=WARNING", "--json", "--set",
+             "reviewers=[{email: sue@x, factory: lyon}]"]  # fmt: skip
+    assert run([*words, "--out", str(tmp_path / "a")]) == 0
+    nowhere = json.loads(capsys.readouterr().out)["data"]["summary"]
+    assert run([*words, "--out", str(tmp_path / "b"), "--dataset", str(tiny_dataset)]) == 0
+    there = json.loads(capsys.readouterr().out)["data"]["summary"]
+    assert nowhere["outcomes"]["APPROVED"] == 0 < there["outcomes"]["APPROVED"]
+    assert set(factories_of(tiny_dataset).values()) == {"lyon"}
+    assert run(["approvals", "replay", EXAMPLE, "--dataset", str(tiny_dataset)]) == 2
+    assert run([*words, "--dataset", str(tmp_path)]) == 3

@@ -44,6 +44,12 @@ def test_a_replay_leaves_a_whole_folder(tmp_path):
     again = verb.replay_approvals(script, load_approval(), tmp_path / "out")
     assert again.was_there
     assert again.summary == done.summary
+    whole = (done.folder / verb.SUMMARY).read_text()
+    (done.folder / verb.SUMMARY).write_text("}" + whole[1:])
+    with pytest.raises(DataError, match="damaged"):
+        verb.replay_approvals(script, load_approval(), tmp_path / "out")
+    assert not verb.replay_approvals(script, load_approval(), tmp_path / "out", overwrite=True).was_there
+    assert (done.folder / verb.SUMMARY).read_text() == whole
     other = verb.replay_approvals(script, load_approval(), tmp_path / "second")
     for name in (verb.ATTEMPTS, verb.REQUESTS, verb.SUMMARY, verb.AUDIT):
         assert (other.folder / name).read_bytes() == (done.folder / name).read_bytes()

@@ -19,6 +19,7 @@ from nexova_sim.config.anomaly import AnomalyStage, read_anomaly_stage
 from nexova_sim.config.load import apply_overrides, build, find_config, load_fleet, read_yaml
 from nexova_sim.config.rul import RulStage, load_rul_part
 from nexova_sim.config.strict import Identifier, Strict
+from nexova_sim.config.track import TwinStage, read_twin_stage
 from nexova_sim.config.types import ResolvedFleet
 
 
@@ -50,6 +51,7 @@ class ExperimentConfig(Strict):
     describe: DescribeStage | None = DescribeStage()
     alerts: alert.AlertStage | None = None
     approvals: approval.ApprovalStage | None = None
+    twin: TwinStage | None = None
     rul: RulStage | None = None
     anomaly: AnomalyStage | None = None
     decisions: decision.DecisionStage | None = None
@@ -74,6 +76,7 @@ class ResolvedExperiment(Strict):
 _PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {
     "alerts": alert.read_stage,
     "approvals": approval.read_stage,
+    "twin": read_twin_stage,
     "rul": load_rul_part,
     "anomaly": read_anomaly_stage,
     "decisions": decision.read_stage,

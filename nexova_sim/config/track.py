@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from nexova_sim.config.load import apply_overrides, build, find_config, read_yaml
 from nexova_sim.config.strict import Frac, NonNegative, Positive, Strict
 
 
@@ -42,3 +44,16 @@ class TrackConfig(Strict):
     temp_noise_k: Annotated[float, Field(ge=0.0, le=20.0)] = 0.7
     trial_h: NonNegative = 48.0
     n_start_factor: Annotated[int, Field(ge=1, le=50)] = 10
+
+
+class TwinStage(Strict):
+    """The section ``twin`` of an experiment: the file of the filter, and ``overrides`` of its keys (key.path=value)."""
+
+    config: str = "configs/twin/track.yaml"
+    overrides: list[str] = []
+
+
+def read_twin_stage(section: TwinStage, base: Path) -> TrackConfig:
+    """The filter settings that the section of an experiment names; ConfigError when wrong."""
+    path = find_config(section.config, base)
+    return build(TrackConfig, apply_overrides(read_yaml(path), section.overrides), str(path))

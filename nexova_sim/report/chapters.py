@@ -57,10 +57,18 @@ def _decisions(path: Path) -> Chapter:
     return Chapter("decisions", "Decisions", html, css)
 
 
+def _twin(path: Path) -> Chapter:
+    from nexova_sim.report.twin import twin_html
+
+    html, css = twin_html(path)
+    return Chapter("twin", "Hidden state", html, css)
+
+
 CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType(
     {
         "alerts": _alerts,
         "approvals": _approvals,
+        "twin": _twin,
         "rul": _rul,
         "anomaly": _anomaly,
         "decisions": _decisions,

@@ -16,11 +16,13 @@ from nexova_sim.run.stage_anomaly import ANOMALY
 from nexova_sim.run.stage_approvals import APPROVALS
 from nexova_sim.run.stage_decisions import DECISIONS
 from nexova_sim.run.stage_rul import RUL
+from nexova_sim.run.stage_twin import TWIN
 from nexova_sim.run.stages_data import DESCRIBE, SIMULATE, report_stage
 
 _WORK: Mapping[str, Stage] = {
     "alerts": ALERTS,
     "approvals": APPROVALS,
+    "twin": TWIN,
     "rul": RUL,
     "anomaly": ANOMALY,
     "decisions": DECISIONS,

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from nexova_sim.base.errors import DataError
+from nexova_sim.base.errors import ConfigError, DataError
 from nexova_sim.base.hashing import code_hash, hash_value, run_id
 from nexova_sim.config.track import TrackConfig
-from nexova_sim.dataset.read import Dataset, open_dataset
+from nexova_sim.dataset.read import Dataset, open_dataset, parse_time
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
 from nexova_sim.dataset.write import WriteOptions, file_entry, parquet_settings
 from nexova_sim.kernels.particles import N_PARTICLE
@@ -34,6 +34,7 @@ from nexova_sim.schema.track import PARTICLES_NAME, STATE, STATE_NAME, SUMMARY_N
 Progress = Callable[[int, int], None]
 ROOMS = ("base", "config", "kernels", "schema", "dataset", "prognose", "run")
 _ROW_GROUP = 131_072
+_MOST_BYTES = 2**30
 
 
 class TrackResult(NamedTuple):
@@ -101,6 +102,7 @@ def track(source: str | Path, config: TrackConfig, out: Path | None = None, mach
     folder = out or default_folder(dataset, ident)
     if not overwrite and is_same(folder, config_hash, code):
         return TrackResult(folder, ident, read_summary(folder), True)
+    _check_size(dataset, config, len(plates))
     hours = make_hours(dataset, {p.machine_id: p.kind for p in plates}, config.ambient_c, machines)
     usable, skipped = sort_out(hours, plates, machines is not None)
     kept = kept_hours(hours.given.shape[1], config.keep_every_h)
@@ -117,6 +119,19 @@ def track(source: str | Path, config: TrackConfig, out: Path | None = None, mach
         summary = _summarise(dataset, config, hours, rows, skipped)
         _finish(stage, config, summary, (config_hash, code))
     return TrackResult(folder, ident, summary, False)
+
+
+def _check_size(dataset: Dataset, config: TrackConfig, n_machines: int) -> None:
+    """ConfigError when the clouds to keep would not fit in memory."""
+    span_ms = parse_time(dataset.manifest.end, "end") - parse_time(dataset.manifest.start, "start")
+    n_kept = len(kept_hours(max(1, -(-span_ms // HOUR_MS)), config.keep_every_h))
+    size = 8 * n_kept * n_machines * config.n_particles * N_PARTICLE
+    if size > _MOST_BYTES:
+        raise ConfigError(
+            f"{n_kept} clouds of {n_machines} machines with {config.n_particles} particles would take "
+            f"{size / 2**30:.1f} GiB, at most {_MOST_BYTES / 2**30:g} are allowed; raise keep_every_h, lower "
+            "n_particles, or follow fewer machines with --machine"
+        )
 
 
 def sort_out(hours: Hours, plates: Sequence[Plate], is_strict: bool) -> tuple[list[Plate], list[dict[str, str]]]:

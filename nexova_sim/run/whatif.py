@@ -109,6 +109,11 @@ def _hour(hours: Hours, moment: Moment) -> int:
     """Number of the hour in which a moment lies."""
     n_hours = hours.given.shape[1]
     at = int((moment.time_ms - hours.start_ms) // HOUR_MS)
+    if n_hours < LEAST_HOURS:
+        raise DataError(
+            f"machine {moment.machine_id}: the dataset spans {n_hours} h, and {LEAST_HOURS} h of readings are needed "
+            "before a moment"
+        )
     if not LEAST_HOURS <= at <= n_hours:
         first, last = (_clock(hours.start_ms + h * HOUR_MS) for h in (LEAST_HOURS, n_hours))
         raise DataError(

@@ -152,6 +152,7 @@ def test_the_command(tiny_dataset, tmp_path, capsys):
         (["--set", "n_particles=3"], EXIT_USAGE, "n_particles"),
         (["--set", "nparticles=300"], EXIT_USAGE, "did you mean 'n_particles'"),
         (["--set", "kind_folder=no/such"], EXIT_USAGE, "no/such"),
+        (["--set", "keep_every_h=1", "--set", "n_particles=60000"], EXIT_USAGE, "GiB"),
         (["--config", "no-such.yaml"], EXIT_USAGE, "no-such.yaml"),
     ],
 )

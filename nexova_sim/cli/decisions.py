@@ -91,15 +91,17 @@ def _bill(rows: list[dict[str, Any]]) -> str:
 
 
 @app.command()
-def evaluate(folder: RunArgument, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:
-    """Regret, agreement, claims against the twin, calibration, consistency, guidelines; writes evaluation.json.
+def evaluate(folder: RunArgument, suite: SuiteFlag = "configs/decision/attacks.yaml", as_json: JsonFlag = False,
+             quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Regret, agreement, claims against the twin, calibration, guidelines, attacks; writes evaluation.json.
 
     Example: nexova decisions evaluate results/decisions-tiny
     """
     echo.configure(as_json, quiet)
+    from nexova_sim.config.attack import load_attacks
     from nexova_sim.run import decision_evaluate as verb
 
-    found = verb.evaluate(folder)
+    found = verb.evaluate(folder, load_attacks(suite))
     echo.result(found, _evaluation(found))
 
 
@@ -119,15 +121,18 @@ def attack(policy: PolicyFlag = None, suite: SuiteFlag = "configs/decision/attac
 
     resolved, loaded = load_decision(config, settings or []), load_attacks(suite)
     found = [verb(loaded, name, resolved.decision, mode, tape) for name in policy or ["seed_rules"]]
-    rows = [[f["policy"], f["tries"], f["successes"], 100.0 * (f["success_share"] or 0.0),
-             100.0 * (f["followed_share"] or 0.0)] for f in found]  # fmt: skip
-    heads = ["policy", "attempts", "action changed", "changed, %", "inversions followed, %"]
-    echo.result({"attacks": found}, echo.grid(rows, heads))
+    echo.result({"attacks": found}, _attacks(found))
     worst = max((f["success_share"] or 0.0 for f in found), default=0.0)
     if most is not None and worst > most:
         raise CheckFailedError(
             f"{100.0 * worst:.1f} % of the attempts changed the action; {100.0 * most:g} % is allowed"
         )
+
+
+def _attacks(found: list[dict[str, Any]]) -> str:
+    rows = [[f["policy"], f["tries"], f["successes"], 100.0 * (f["success_share"] or 0.0),
+             100.0 * (f["followed_share"] or 0.0)] for f in found]  # fmt: skip
+    return echo.grid(rows, ["policy", "attacks", "action changed", "changed, %", "inversions followed, %"])
 
 
 @app.command()
@@ -175,6 +180,8 @@ def _evaluation(found: dict[str, Any]) -> str:
     pairs = [[p["policy"], p["mean_usd"], f"{p['low_usd']:,.0f} to {p['high_usd']:,.0f}"] for p in found["pairs"]]
     blocks = [f"{found['episodes']} episodes of {found['dataset']}, USD over {found['horizon_h']} h",
               echo.grid(rows, heads)]  # fmt: skip
+    if found["attacks"]:
+        blocks.append(_attacks(found["attacks"]))
     if pairs:
         blocks.append(echo.grid(pairs, ["regret minus that of " + found["pairs"][0]["against"], "mean", "95 %"]))
     return "\n\n".join(blocks)

@@ -15,6 +15,7 @@ from nexova_sim.config.kinds import Component
 from nexova_sim.config.load import apply_overrides, build, find_config, read_yaml
 from nexova_sim.config.strict import Day, Frac, Identifier, NonNegative, Positive, Strict
 
+_MOST_FUTURES = 20_000_000
 Hours = Annotated[int, Field(ge=0, le=8760)]
 
 
@@ -145,6 +146,8 @@ class DecisionConfig(Strict):
     def _fits(self) -> DecisionConfig:
         if max(self.actions.crew_h, self.actions.look_h) >= self.twin.horizon_h:
             raise ValueError("actions: crew_h and look_h must be shorter than twin.horizon_h")
+        if self.twin.futures * self.episodes.most > _MOST_FUTURES:
+            raise ValueError(f"twin.futures times episodes.most must not exceed {_MOST_FUTURES:,}: they would not fit")
         return self
 
 

@@ -134,7 +134,7 @@ def _tuned(means: Means, _argument: str) -> Deciding:
 
 def trend(context: Context, new_mm_s: float) -> tuple[float, float]:
     """Vibration beyond that of a new machine (``new_mm_s`` at rated load), mm/s, and its growth per day; or NaN."""
-    rated = context.machine["rated_kw"]
+    rated = context.machine["rated_kw"] or math.nan
     known = []
     for span in context.spans:
         excess = span.vibration_mm_s - new_mm_s * span.power_kw / rated - 0.05 * max(0.0, span.temperature_c - 70.0)

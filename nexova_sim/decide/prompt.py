@@ -93,7 +93,7 @@ def situation(context: Context) -> dict[str, Any]:
         "costs": {
             "service_usd": _number(machine["planned_service_usd"], 0),
             "service_h": _number(machine["planned_service_h"], 1),
-            "failure_usd": _number(machine["failure_usd"] * (1.0 + context.terms.secondary_frac), 0),
+            "failure_usd": _number((machine["failure_usd"] or math.nan) * (1.0 + context.terms.secondary_frac), 0),
             "failure_h": _number(machine["failure_h"], 1),
             "lost_production_usd_per_h": _number(machine["lost_production_usd_per_h"], 0),
             "crew_h": context.terms.crew_h,

@@ -61,7 +61,7 @@ def script(data: dict[str, Any], place: int) -> dict[str, Any]:
         action, risk, cause = "MAINTENANCE", "CRITICAL", "overheating"
     if power is not None and power > 120.0:
         action, risk, cause = "OFFLINE", "CRITICAL", "overload"
-    loss = costs["failure_usd"] + costs["failure_h"] * costs["lost_production_usd_per_h"]
+    loss = (costs["failure_usd"] or 0.0) + (costs["failure_h"] or 0.0) * (costs["lost_production_usd_per_h"] or 0.0)
     prevented = 0.0 if action == ACTIONS[0] else round(loss * (0.2 + 0.006 * place), 2)
     return {
         "rootCause": cause, "riskLevel": risk, "actionTaken": action,

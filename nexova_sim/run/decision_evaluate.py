@@ -12,11 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nexova_sim.base.errors import DataError
+from nexova_sim.config.attack import AttackConfig
 from nexova_sim.config.decision import DecisionConfig, ResolvedDecision
 from nexova_sim.config.load import build, read_yaml
 from nexova_sim.dataset.read import naming
 from nexova_sim.dataset.stage import write_durably
 from nexova_sim.decide import scoring
+from nexova_sim.decide.policy import check_policy
+from nexova_sim.run.decision_attacks import attack
 from nexova_sim.run.decisions import TABLE, read_summary
 
 EVALUATION = "evaluation.json"
@@ -49,8 +52,11 @@ def columns_of(table: pa.Table) -> dict[str, np.ndarray]:
     return found
 
 
-def evaluate(folder: Path) -> dict[str, Any]:
-    """Every measure by policy; also written as evaluation.json beside the table. DataError without judged decisions."""
+def evaluate(folder: Path, suite: AttackConfig | None = None) -> dict[str, Any]:
+    """Every measure by policy; also written as evaluation.json beside the table. DataError without judged decisions.
+
+    ``suite`` is tried on the policies that need neither a dataset nor a cassette; the others go through ``attack``.
+    """
     summary, table, config = read_summary(folder), read_decisions(folder), read_config(folder).decision
     if not summary["is_judged"]:
         raise DataError(f"{folder}: these decisions were not judged (or there are none); replay with --judge")
@@ -59,10 +65,16 @@ def evaluate(folder: Path) -> dict[str, Any]:
     policies = [score(name, columns, config) for name, columns in parts.items()]
     found = {"dataset": summary["dataset"], "config": summary["config"], "horizon_h": summary["horizon_h"],
              "episodes": summary["episodes"], "policies": policies, "pairs": _pairs(parts, config),
-             "loop": summary.get("loop", [])}  # fmt: skip
+             "loop": summary.get("loop", []),
+             "attacks": [attack(suite, name, config) for name in parts if suite is not None and _is_free(name)],
+             }  # fmt: skip
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_durably(folder / EVALUATION, text.encode("utf-8"))
     return found
+
+
+def _is_free(policy: str) -> bool:
+    return check_policy(policy) not in ("twin", "gemini")
 
 
 def score(name: str, columns: Mapping[str, np.ndarray], config: DecisionConfig) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from nexova_sim.decide.policy import (
     seed_decision,
     trend,
 )
+from nexova_sim.decide.prompt import situation
+from nexova_sim.decide.scripted import script
 
 OUTLOOK = Outlook((5000.0, 900.0, 1500.0), (4000.0, 100.0, 0.0), (0.6, 0.02, 0.0))
 MEANS = Means(Rules(), 7, lambda _context: OUTLOOK, lambda _context: Verdict(make_decision("NONE", "INFO", "asked")))
@@ -120,3 +122,14 @@ def test_the_gate():
     assert {pass_gate(gate, "MAINTENANCE", f"k{n}", 1, 9.0).outcome for n in range(50)} == {"approved"}
     assert pass_gate(gate, "MAINTENANCE", "k", 1, None) == ("MAINTENANCE", 3.0, "approved")
     assert latencies(gate) == (0, 3, 0)
+
+
+def test_a_machine_without_a_name_plate_is_decided_about_too():
+    """Ingested plants may know neither power rating nor costs."""
+    bare = context(machine=dict.fromkeys(
+        ("rated_kw", "baseline_kw", "rated_life_h", "failure_usd", "failure_h", "lost_production_usd_per_h",
+         "planned_service_usd", "planned_service_h"))
+    )  # fmt: skip
+    for name in ("seed_rules", "tuned_rules"):
+        assert make_policy(name, MEANS).decide(bare).decision.action_taken == "NONE"
+    assert script(situation(bare), 5)["actionTaken"] == "NONE"

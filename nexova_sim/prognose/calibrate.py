@@ -92,7 +92,10 @@ def robust_se(jacobian: np.ndarray, residual: np.ndarray, block: np.ndarray) -> 
     inverse = np.linalg.inv(gram)
     middle = (score / size).T @ (score / size) * len(names) / n_free
     spread = inverse @ middle @ inverse
-    return np.sqrt(np.maximum(np.diag(spread), 0.0)) / size, float(stats.t.ppf(0.975, n_free))
+    # Where one block holds all that is known of a parameter (a single transient), blocks cannot tell its error.
+    plain = inverse * float(np.sum(residual**2)) / max(1, len(residual) - n_parameters)
+    variance = np.maximum(np.diag(spread), np.diag(plain))
+    return np.sqrt(variance) / size, float(stats.t.ppf(0.975, n_free))
 
 
 def _without_outliers(residual: np.ndarray, block: np.ndarray, sigmas: float) -> np.ndarray:

@@ -195,11 +195,14 @@ def _thermal_estimates(samples: Samples, thermal: _Heat, kind: KindConfig, confi
     if not np.isfinite(thermal.tau[0]):
         apart = f"{samples.step_h * 60.0:g} min"
         why = f"readings are {apart} apart, and the time constant needs transients, which those do not show"
+    rise = _Named("thermal.rise_at_rated_k", "K", kind.thermal.rise_at_rated_k)
+    if not np.isfinite(samples.ambient_c).all():
+        why = "no ambient is known, and its daily course looks like that of the load; the kind's value is kept"
+        return [_held(*rise, why), _held("thermal.time_constant_min", "min", nominal, why)]
     quantile = thermal.solution.quantile
     in_minutes = (60.0 * thermal.tau[0], 60.0 * thermal.tau[1])
     return [
-        _judged(_Named("thermal.rise_at_rated_k", "K", kind.thermal.rise_at_rated_k), thermal.rise, quantile, config,
-                "rise and ambient cannot be told apart at this load"),
+        _judged(rise, thermal.rise, quantile, config, "rise and ambient cannot be told apart at this load"),
         _judged(_Named("thermal.time_constant_min", "min", nominal), in_minutes, quantile, config, why),
     ]  # fmt: skip
 

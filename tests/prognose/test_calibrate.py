@@ -80,6 +80,17 @@ def test_hourly_readings_give_the_rise_and_no_time_constant(weeks):
     assert rise.low - 0.01 * build["rise_k"] <= build["rise_k"] <= rise.high + 0.01 * build["rise_k"]
 
 
+def test_without_an_ambient_the_thermal_parameters_are_not_told(weeks):
+    dataset = open_dataset(weeks / "fine")
+    plate = read_plates(dataset, CONFIG.kind_folder)[0]
+    samples = read_samples(dataset, plate.machine_id, plate.kind, CONFIG)
+    found = by_name(fit_machine(samples._replace(ambient_c=np.full(len(samples.hour), np.nan)), plate.kind, CONFIG))
+    for name in ("thermal.rise_at_rated_k", "thermal.time_constant_min"):
+        assert not found[name].is_identifiable
+        assert "ambient" in found[name].why
+    assert found["vibration.rated_mm_s"].is_identifiable
+
+
 def test_a_kind_takes_what_was_identified_and_keeps_the_rest(weeks):
     kind = load_kind("pump", Path(CONFIG.kind_folder))
     (fit, _), *_ = fits(weeks / "hourly")

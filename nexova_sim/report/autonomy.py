@@ -22,6 +22,7 @@ def autonomy_figure(means: Sequence[Mapping[str, Any]], title: str) -> Figure:
     for n, policy in enumerate(policies):
         axes = figure.add_subplot(1, len(policies), n + 1)
         _panel(axes, [row for row in means if row["policy"] == policy], never)
+        axes.set_ylim(0.0, 1.05 * max(row["total_usd"] for row in means) / 1e3)
         axes.set_title(policy)
         axes.set_xlabel("approval latency, h")
         if n == 0:
@@ -50,4 +51,4 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], never_usd: float | Non
     axes.set_xscale("symlog", linthresh=1.0)
     ticks = sorted({float(r["latency_h"]) for r in rows if r["latency_h"] > 0.0})
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    axes.set_ylim(bottom=0.0)
+    axes.minorticks_off()

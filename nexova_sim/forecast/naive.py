@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nexova_sim.analyse.panel import HORIZON_H, WEEK_H, Forecast, Panel, fill_gaps, load_bands
+from nexova_sim.forecast.panel import HORIZON_H, WEEK_H, Forecast, Panel, fill_gaps, load_bands
 
 _CALIBRATION_WEEKS = 5
 Path = Callable[[np.ndarray, int], np.ndarray]

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nexova_sim.analyse.forecasters import FALLBACK, MODELS, TWO_SEASONS_H, Options, find_model
-from nexova_sim.analyse.hours import HOUR_MS, Series
-from nexova_sim.analyse.naive import hour_of_day
-from nexova_sim.analyse.panel import HORIZON_H, Forecast, Panel, make_calendar
+from nexova_sim.forecast.forecasters import FALLBACK, MODELS, TWO_SEASONS_H, Options, find_model
+from nexova_sim.forecast.hours import HOUR_MS, Series
+from nexova_sim.forecast.naive import hour_of_day
+from nexova_sim.forecast.panel import HORIZON_H, Forecast, Panel, make_calendar
 from nexova_sim.base.errors import NexovaError
 
 _LEAST_H = 24

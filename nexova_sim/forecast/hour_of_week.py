@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nexova_sim.analyse.panel import HORIZON_H, WEEK_H, Forecast, Panel, fill_gaps, load_bands
+from nexova_sim.forecast.panel import HORIZON_H, WEEK_H, Forecast, Panel, fill_gaps, load_bands
 
 _HALF_LIVES_DAYS = (7.0, 21.0, 60.0)
 _PENALTY = 5.0

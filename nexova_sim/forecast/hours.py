@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nexova_sim.analyse.panel import Panel, fill_gaps, make_calendar, zone_of
+from nexova_sim.forecast.panel import Panel, fill_gaps, make_calendar, zone_of
 from nexova_sim.base.errors import ConfigError, DataError, suggest
 from nexova_sim.config.forecast import ForecastConfig, PlannedCalendar
 from nexova_sim.dataset.grid import gather

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nexova_sim.analyse.panel import HORIZON_H, Forecast, Panel, fill_gaps
+from nexova_sim.forecast.panel import HORIZON_H, Forecast, Panel, fill_gaps
 from nexova_sim.kernels.blend import blend_fleet
 
 BURN_IN_H = 336

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nexova_sim.analyse.panel import Forecast, Panel, fill_gaps
+from nexova_sim.forecast.panel import Forecast, Panel, fill_gaps
 
 _DAILY, _WEEKLY = 10, 8
 _PENALTY, _TREND_PENALTY = 1.0, 30.0

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nexova_sim.analyse.fourier import fourier_columns
-from nexova_sim.analyse.panel import Forecast, Panel
+from nexova_sim.forecast.fourier import fourier_columns
+from nexova_sim.forecast.panel import Forecast, Panel
 from nexova_sim.kernels.laplace import solve_fleet
 
 _TREND_SD, _SEASON_SD, _NOISE_SD = 5.0, 10.0, 0.5  # Prophet's priors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nexova_sim.analyse.panel import HORIZON_H, WEEK_H, Forecast, Panel, fill_gaps, load_bands
+from nexova_sim.forecast.panel import HORIZON_H, WEEK_H, Forecast, Panel, fill_gaps, load_bands
 
 _MOST_ROWS = 200_000
 _INNER_WEEKS = 2

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from nexova_sim.config.load import apply_overrides, build, find_config, read_yaml
-from nexova_sim.config.strict import Day, Identifier, Moment, NonNegative, Positive, Strict
+from nexova_sim.config.strict import Day, Identifier, Moment, Positive, Strict
 
 ModelName = Literal[
     "blend",

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nexova_sim.base.errors import NexovaError
 from nexova_sim.forecast.forecasters import FALLBACK, MODELS, TWO_SEASONS_H, Options, find_model
 from nexova_sim.forecast.hours import HOUR_MS, Series
 from nexova_sim.forecast.naive import hour_of_day
 from nexova_sim.forecast.panel import HORIZON_H, Forecast, Panel, make_calendar
-from nexova_sim.base.errors import NexovaError
 
 _LEAST_H = 24
 _RECENT_H, _LEAST_RECENT_H = 672, 168

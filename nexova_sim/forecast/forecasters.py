@@ -10,14 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from nexova_sim.analyse import blend, naive, trees
+from nexova_sim.base.errors import ConfigError, suggest
+from nexova_sim.config.forecast import ProphetSettings
+from nexova_sim.forecast import blend, naive, trees
 from nexova_sim.forecast.fourier import fourier_ridge
 from nexova_sim.forecast.hour_of_week import hour_of_week
 from nexova_sim.forecast.panel import Forecast, Panel
 from nexova_sim.forecast.prophet_fit import prophet
 from nexova_sim.forecast.prophet_map import prophet_map
-from nexova_sim.base.errors import ConfigError, suggest
-from nexova_sim.config.forecast import ProphetSettings
 
 TWO_SEASONS_H = 336
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nexova_sim.forecast.panel import Panel, fill_gaps, make_calendar, zone_of
 from nexova_sim.base.errors import ConfigError, DataError, suggest
 from nexova_sim.config.forecast import ForecastConfig, PlannedCalendar
 from nexova_sim.dataset.grid import gather
 from nexova_sim.dataset.read import Dataset
+from nexova_sim.forecast.panel import Panel, fill_gaps, make_calendar, zone_of
 
 HOUR_MS = 3_600_000
 _MOST_MISSING = 0.1

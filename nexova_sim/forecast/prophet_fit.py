@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nexova_sim.forecast.panel import HORIZON_H, Forecast, Panel
-from nexova_sim.forecast.prophet_worker import Fitted, Job, fit_one, start_worker
 from nexova_sim.base.errors import DataError, need_extra
 from nexova_sim.base.hashing import hash_value
 from nexova_sim.config.forecast import ProphetSettings
+from nexova_sim.forecast.panel import HORIZON_H, Forecast, Panel
+from nexova_sim.forecast.prophet_worker import Fitted, Job, fit_one, start_worker
 
 
 def default_cache() -> Path:

@@ -24,6 +24,7 @@ from nexova_sim.cli.decisions import app as decisions
 from nexova_sim.cli.energy import app as energy
 from nexova_sim.cli.events import app as events
 from nexova_sim.cli.exits import report_failure
+from nexova_sim.cli.forecast import app as forecast
 from nexova_sim.cli.ingest import ingest
 from nexova_sim.cli.machines import app as machines
 from nexova_sim.cli.models import app as models
@@ -49,6 +50,7 @@ app.command("run")(experiment)
 app.add_typer(twin)
 app.add_typer(data)
 app.add_typer(energy)
+app.add_typer(forecast)
 app.add_typer(decisions)
 app.add_typer(alerts)
 app.add_typer(events)

@@ -16,6 +16,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from nexova_sim.base.errors import ConfigError
 from nexova_sim.config import alert, approval, decision
 from nexova_sim.config.anomaly import AnomalyStage, read_anomaly_stage
+from nexova_sim.config.forecast import ForecastStage, load_forecast_part
 from nexova_sim.config.load import apply_overrides, build, find_config, load_fleet, read_yaml
 from nexova_sim.config.rul import RulStage, load_rul_part
 from nexova_sim.config.strict import Identifier, Strict
@@ -54,6 +55,7 @@ class ExperimentConfig(Strict):
     twin: TwinStage | None = None
     rul: RulStage | None = None
     anomaly: AnomalyStage | None = None
+    forecast: ForecastStage | None = None
     decisions: decision.DecisionStage | None = None
     report: ReportStage | None = ReportStage()
 
@@ -79,6 +81,7 @@ _PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {
     "twin": read_twin_stage,
     "rul": load_rul_part,
     "anomaly": read_anomaly_stage,
+    "forecast": load_forecast_part,
     "decisions": decision.read_stage,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -104,10 +104,13 @@ class ForecastConfig(Strict):
 
 
 class ForecastStage(Strict):
-    """The stage of ``nexova run``: settings in the file ``config``; ``backtest: false`` only forecasts."""
+    """The stage of ``nexova run``: settings in the file ``config``, with ``overrides`` (key.path=value) on top.
+
+    ``backtest: false`` only forecasts.
+    """
 
     config: str = "configs/forecast/default.yaml"
-    overrides: dict[str, Any] = Field(default_factory=dict)
+    overrides: list[str] = []
     backtest: bool = True
 
 
@@ -119,3 +122,8 @@ def load_forecast(name: str | Path, settings: Sequence[str] = (), seed: int | No
     if seed is not None:
         raw = {**raw, "seed": seed}
     return build(ForecastConfig, raw, str(path))
+
+
+def load_forecast_part(section: ForecastStage, base: Path) -> ForecastConfig:
+    """The configuration that the section ``forecast`` of an experiment names."""
+    return load_forecast(section.config, section.overrides, base=base)

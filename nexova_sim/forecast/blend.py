@@ -37,7 +37,7 @@ class Blend(NamedTuple):
 
 
 def blend_with_weights(panel: Panel) -> Blend:
-    """Forecast every series; needs at least ``LEAST_H`` hours. A missing hour updates nothing and is judged by nobody."""
+    """Forecast every series of at least ``LEAST_H`` hours. A missing hour updates nothing and is judged by nobody."""
     y = np.ascontiguousarray(fill_gaps(panel), np.float64)
     n, n_hours = y.shape
     days = min(_MOST_DAYS, max(_LEAST_DAYS, (n_hours - BURN_IN_H) // 24 - 6))

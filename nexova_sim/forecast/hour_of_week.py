@@ -52,7 +52,7 @@ def _design(cell: np.ndarray) -> np.ndarray:
 def _profile(scaled: np.ndarray, cell: np.ndarray, t: int) -> np.ndarray:
     """The next 168 hours (n, 168) from origin ``t``, fitted on what is before it."""
     y = scaled[:, :t]
-    return np.mean([_fit(y, cell[: t + HORIZON_H], days) for days in _HALF_LIVES_DAYS], axis=0)
+    return np.asarray(np.mean([_fit(y, cell[: t + HORIZON_H], days) for days in _HALF_LIVES_DAYS], axis=0))
 
 
 def _fit(y: np.ndarray, cell: np.ndarray, half_life_days: float) -> np.ndarray:

@@ -59,7 +59,7 @@ def read_series(dataset: Dataset, config: ForecastConfig,
         energy = np.where(grid.covered_frac >= config.min_covered_frac, grid.energy_kwh / grid.covered_frac, np.nan)
     if energy.size == 0 or not np.isfinite(energy).any():
         raise DataError(
-            f"{dataset.folder}: no hour with valid power readings, nothing to forecast; 'nexova data describe' shows gaps"
+            f"{dataset.folder}: no hour with valid power readings, nothing to forecast; see 'nexova data describe'"
         )
     rows = dataset.read("machines", columns=["machine_id", "factory_id"]).to_pylist()
     home = {row["machine_id"]: row["factory_id"] or "" for row in rows}
@@ -94,7 +94,7 @@ def assemble(start_ms: int, ids: Sequence[str], factories: Sequence[str], energy
             levels.append("factory")
             where.append(name)
             parts.append(total[None])
-            masks.append(stops[mine].all(axis=0)[None])
+            masks.append(np.asarray(stops[mine].all(axis=0))[None])
     keep = [i for i, level in enumerate(levels) if level in config.levels]
     picked = [where[i] for i in keep]
     return Series(
@@ -108,13 +108,13 @@ def _sum(start_ms: int, energy_kwh: np.ndarray, zone: str, holidays: tuple[date,
     """Energy of a factory (t,) from its machines' (m, t)."""
     panel = Panel(("",) * len(energy_kwh), energy_kwh, make_calendar(zone, start_ms, energy_kwh.shape[1], holidays))
     filled = fill_gaps(panel)
-    missing = np.isnan(energy_kwh)
+    missing = np.asarray(np.isnan(energy_kwh))
     usual = np.zeros(len(filled))
     for i in range(len(filled)):
         values = energy_kwh[i, ~missing[i]]
         usual[i] = values.mean() if len(values) else 0.0
     lost = (usual[:, None] * missing).sum(axis=0) / max(usual.sum(), 1e-12)
-    return np.where((lost <= _MOST_MISSING) & ~missing.all(axis=0), filled.sum(axis=0), np.nan)
+    return np.where((lost <= _MOST_MISSING) & ~missing.all(axis=0), np.asarray(filled.sum(axis=0)), np.nan)
 
 
 def _check_calendar(calendar: PlannedCalendar, ids: Sequence[str], factories: Sequence[str]) -> None:

@@ -23,9 +23,9 @@ _SUNDAY = 6
 class Calendar(NamedTuple):
     """The hours of t hours of history and the horizon after them.
 
-    ``start_ms`` UTC of the first hour; ``cell`` (t + 168,) local hour of the week, Monday midnight = 0, a holiday counts
-    as a Sunday; ``wall_s`` (t + 168,) local wall clock, seconds since 1970; ``back`` (t + 168, 4) places of the last four
-    hours with the same cell, all at least 168 hours earlier, so that they are known at the origin.
+    ``start_ms`` UTC of the first hour; ``cell`` (t + 168,) local hour of the week, Monday midnight = 0, a holiday
+    counts as a Sunday; ``wall_s`` (t + 168,) local wall clock, seconds since 1970; ``back`` (t + 168, 4) places of
+    the last four hours with the same cell, all at least 168 hours earlier, so that they are known at the origin.
     """
 
     start_ms: int
@@ -125,9 +125,11 @@ def same_hours(cell: np.ndarray) -> np.ndarray:
 
 
 def fill_gaps(panel: Panel) -> np.ndarray:
-    """``energy_kwh`` (n, t) with a missing hour replaced by the same hour of the week before, else of the week after,
-    else the series' median; 0 in a series without any value.
-    """  # fmt: skip
+    """``energy_kwh`` (n, t) with missing hours replaced.
+
+    By the same hour of the week before, else of the week after, else the series' median; 0 in a series without any
+    value.
+    """
     y = panel.energy_kwh
     gaps = np.isnan(y)
     if not gaps.any():

@@ -22,7 +22,7 @@ _NORMAL_95 = 1.959964
 
 
 class Design(NamedTuple):
-    """``columns`` (t + 168, p): slope, offset, one ramp per changepoint, weekly, daily; scaled time ``t`` (t + 168,)."""
+    """``columns`` (t + 168, p): slope, offset, a ramp per changepoint, weekly, daily; scaled ``time`` (t + 168,)."""
 
     columns: np.ndarray
     time: np.ndarray
@@ -30,7 +30,7 @@ class Design(NamedTuple):
 
 
 class MapFit(NamedTuple):
-    """Solutions in Prophet's scale: ``theta`` (n, p), noise ``sigma`` (n,), ``scale`` (n,), settled within tolerance."""
+    """Solutions in Prophet's scale: ``theta`` (n, p), noise ``sigma`` (n,), ``scale`` (n,), whether they settled."""
 
     theta: np.ndarray
     sigma: np.ndarray

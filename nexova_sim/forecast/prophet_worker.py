@@ -1,4 +1,4 @@
-"""One series through the Prophet library. Runs in worker processes of its own, where nothing of it reaches our output."""
+"""One series through the Prophet library. Runs in processes of its own, where nothing of it reaches our output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Job(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """What Prophet found: parameters in its own scale, the forecast (h,) with its interval, and the CPU-seconds used."""
+    """What Prophet found: parameters in its own scale, the forecast (h,) with its interval, CPU-seconds used."""
 
     parameters: dict[str, np.ndarray]
     scale: float
@@ -74,7 +74,7 @@ def fit_one(job: Job) -> Fitted:
     parameters = {name: np.asarray(model.params[name], np.float64)[0] for name in PARAMETERS}
     return Fitted(
         {name: np.atleast_1d(value) for name, value in parameters.items()},
-        float(model.y_scale),
+        float(model.y_scale or 1.0),
         found["yhat"].to_numpy(np.float64),
         found["yhat_lower"].to_numpy(np.float64),
         found["yhat_upper"].to_numpy(np.float64),

@@ -12,7 +12,7 @@ LEAST_H = (4 + _INNER_WEEKS + 1) * WEEK_H
 
 
 def hist_gradient_boosting(panel: Panel, seed: int = 0) -> Forecast:
-    """Absolute-error boosting on scaled series; bands by load state from a model that has not seen the last two weeks."""
+    """Absolute-error boosting on scaled series; bands by load state from a model that has not seen two last weeks."""
     y = fill_gaps(panel)
     n_hours = y.shape[1]
     size = np.maximum(np.quantile(np.abs(y), 0.95, axis=1, keepdims=True), 1e-9)

@@ -11,7 +11,7 @@ import numpy as np
 
 from nexova_sim.kernels._jit import kernel
 from nexova_sim.kernels.numbers import exp64
-from nexova_sim.kernels.smooth import DAYS, HOURS, PAIRS, WEEK, pair_of, smooth_paths, start_profile, start_scales
+from nexova_sim.kernels.profiles import DAYS, HOURS, PAIRS, WEEK, pair_of, smooth_paths, start_profile, start_scales
 
 # Settings of a blend, by place in its array.
 KAPPA, WINSOR, INFLATE, SHRINK, TAIL = range(5)
@@ -22,15 +22,15 @@ GROUP_OF_DAY = np.array([0, 1, 1, 2, 2, 2, 2])
 def repeat_paths(y: np.ndarray, back: np.ndarray, out_median: np.ndarray, out_day: np.ndarray) -> None:
     """The candidates without parameters: median of the last four same hours of week, and yesterday repeated.
 
-    ``back`` (t + 168, 4) holds where those hours stand. Both outputs (origins, 168), origins daily, the last at the end.
+    ``back`` (t + 168, 4) holds where those hours stand. Both outputs (origins, 168): daily origins, the last the end.
     """
     n_origins = out_median.shape[0]
     for o in range(n_origins):
         t = y.shape[0] - (n_origins - 1 - o) * HOURS
         for h in range(WEEK):
             a, b, c, d = y[back[t + h, 0]], y[back[t + h, 1]], y[back[t + h, 2]], y[back[t + h, 3]]
-            least = min(min(a, b), min(c, d))
-            most = max(max(a, b), max(c, d))
+            least = min(a, b, c, d)
+            most = max(a, b, c, d)
             out_median[o, h] = (a + b + c + d - least - most) * 0.5
             out_day[o, h] = y[t - HOURS + h % HOURS]
 
@@ -62,8 +62,9 @@ def day_errors(y: np.ndarray, there: np.ndarray, path: np.ndarray, out_error: np
 
 @kernel
 def weigh(error: np.ndarray, settings: np.ndarray, out_weight: np.ndarray) -> None:
-    """Weights (candidates, 7) from ``error``; errors beyond a multiple of the median count as that, so that one outage
-    does not decide. Equal weights when there is no day with data.
+    """Weights (candidates, 7) from ``error``; equal ones when there is no day with data.
+
+    Errors beyond a multiple of the median count as that, so that one outage does not decide.
     """
     n_paths, _, n_days = error.shape
     means = np.empty(DAYS * n_days)
@@ -119,7 +120,7 @@ def residuals(y: np.ndarray, path: np.ndarray, weight: np.ndarray, out_residual:
 def cell_scales(
     residual: np.ndarray, there: np.ndarray, cell: np.ndarray, shrink: float, out_scale: np.ndarray
 ) -> None:
-    """Mean absolute residual per pair (48,), shrunk towards the series' mean; ``there``, ``cell`` to the end of the data."""
+    """Mean absolute residual per pair (48,), shrunk towards the series' mean; both to the end of the data."""
     n_days = residual.shape[1]
     end = there.shape[0]
     count = np.zeros(PAIRS)
@@ -196,7 +197,7 @@ def blend_series(
     out_weight: np.ndarray,
     out_band: np.ndarray,
 ) -> None:
-    """One series of typical size 1: weights (candidates, 7) and the forecast's mean, low, high in ``out_band`` (3, 168).
+    """One series of typical size 1: weights (candidates, 7), and mean, low, high in ``out_band`` (3, 168).
 
     ``rules`` (n, 6): a candidate of ``smooth_paths`` per row, the first entry the burn-in in hours; two candidates
     without parameters follow. The days that weigh and calibrate are the last ``settings[5]``.

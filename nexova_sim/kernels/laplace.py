@@ -66,7 +66,7 @@ def solve_lanes(matrix: np.ndarray, side: np.ndarray) -> None:
 @kernel
 def _noise(gram: np.ndarray, side: np.ndarray, power: np.ndarray, n_obs: float, prior: float, theta: np.ndarray,
            out_square: np.ndarray) -> None:  # fmt: skip
-    """The variance that maximises the posterior given ``theta``: root of s^2 for a half-normal prior of scale ``prior``."""
+    """The variance that maximises the posterior given ``theta``: a root; half-normal prior of scale ``prior``."""
     p, lanes = theta.shape
     for lane in range(lanes):
         out_square[lane] = power[lane]
@@ -118,11 +118,11 @@ def solve_fleet(gram: np.ndarray, side: np.ndarray, power: np.ndarray, prior: np
                 out_theta: np.ndarray, out_square: np.ndarray, out_rounds: np.ndarray) -> None:  # fmt: skip
     """Solve n series that share a design of p columns.
 
-    ``gram`` (p, p) = X'X, ``side`` (n, p) = X'y, ``power`` (n,) = y'y. ``prior`` (2, p): precision of a normal prior, or
-    1/tau of a Laplace prior (the other one 0). ``options``: number of observations, scale of the half-normal prior of
-    the noise, most rounds, tolerance. ``out_theta`` (n, p), ``out_square`` (n,) the noise variance, ``out_rounds`` (n,)
-    int64: rounds used, negative when the series settled within the tolerance. A lane that is done takes the next
-    series, so a series' result does not depend on its neighbours.
+    ``gram`` (p, p) = X'X, ``side`` (n, p) = X'y, ``power`` (n,) = y'y. ``prior`` (2, p): precision of a normal prior,
+    or 1/tau of a Laplace prior (the other one 0). ``options``: number of observations, scale of the half-normal prior
+    of the noise, most rounds, tolerance. ``out_theta`` (n, p), ``out_square`` (n,) the noise variance,
+    ``out_rounds`` (n,) int64: rounds used, negative when the series settled within the tolerance. A lane that is
+    done takes the next series, so a series' result does not depend on its neighbours.
     """
     n, p = side.shape
     n_obs, most, tolerance = options[0], int(options[2]), options[3]

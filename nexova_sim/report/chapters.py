@@ -64,6 +64,13 @@ def _twin(path: Path) -> Chapter:
     return Chapter("twin", "Hidden state", html, css)
 
 
+def _forecast(path: Path) -> Chapter:
+    from nexova_sim.report.forecast import forecast_html
+
+    html, css = forecast_html(path)
+    return Chapter("forecast", "Forecast", html, css)
+
+
 CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType(
     {
         "alerts": _alerts,
@@ -71,6 +78,7 @@ CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType(
         "twin": _twin,
         "rul": _rul,
         "anomaly": _anomaly,
+        "forecast": _forecast,
         "decisions": _decisions,
     }
 )

@@ -17,6 +17,7 @@ from nexova_sim.run import bench_anomaly as anomaly
 from nexova_sim.run import bench_approvals as approvals
 from nexova_sim.run import bench_decisions as decisions
 from nexova_sim.run import bench_energy as energy
+from nexova_sim.run import bench_forecast as forecast
 from nexova_sim.run import bench_simulate as simulate
 from nexova_sim.run import bench_twin as twin
 from nexova_sim.run.benchmark import Benchmark
@@ -28,6 +29,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         **approvals.BENCHMARKS,
         **anomaly.BENCHMARKS,
         **decisions.BENCHMARKS,
+        **forecast.BENCHMARKS,
         **energy.BENCHMARKS,
         **twin.BENCHMARKS,
     }

@@ -1,0 +1,116 @@
+"""Forecasts through folders, commands, stage and chapter."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from nexova_sim.base.errors import DataError
+from nexova_sim.cli.app import run
+from nexova_sim.config.experiment import load_experiment
+from nexova_sim.config.forecast import load_forecast
+from nexova_sim.config.load import load_fleet
+from nexova_sim.report.forecast import fans, forecast_html
+from nexova_sim.run import bench_forecast as bench
+from nexova_sim.run import forecast as verb
+from nexova_sim.run.experiment import run_experiment
+from nexova_sim.run.simulate import simulate
+
+RULES = ["model=median4", "backtest.origins=2", "backtest.models=[median4, hour_of_week]"]
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory):
+    fleet = load_fleet(
+        "configs/fleet/tiny.yaml", ["days=35", "dt_s=3600", "load_interval_s=3600", "faults.scheduled=[]"]
+    )
+    return simulate(fleet, tmp_path_factory.mktemp("month") / "data", jobs=1).folder
+
+
+def test_a_forecast_leaves_a_whole_folder(month, tmp_path):
+    done = verb.predict(month, load_forecast("configs/forecast/default.yaml", RULES), tmp_path / "p")
+    table = pq.read_table(done.folder / verb.FORECAST)
+    assert table.num_rows == 9 * 168
+    assert (table["low_kwh"].to_numpy() <= table["mean_kwh"].to_numpy()).all()
+    times = np.unique(table["timestamp"].cast("int64").to_numpy())
+    assert len(times) == 168
+    assert times[0] == done.result["origin_ms"]
+    assert verb.predict(month, load_forecast("configs/forecast/default.yaml", RULES), tmp_path / "p").was_there
+    again = verb.predict(month, load_forecast("configs/forecast/default.yaml", RULES), tmp_path / "q")
+    assert (again.folder / verb.FORECAST).read_bytes() == (done.folder / verb.FORECAST).read_bytes()
+    assert verb.read_result(done.folder, "predict") == done.result
+    with pytest.raises(DataError, match="cannot be read"):
+        verb.read_result(tmp_path, "predict")
+    assert fans(done.folder)[0].name == "lyon"
+
+
+def test_a_backtest_leaves_a_row_per_model_origin_and_series(month, tmp_path):
+    done = verb.backtest(month, load_forecast("configs/forecast/default.yaml", RULES), tmp_path / "b")
+    table = pq.read_table(done.folder / verb.BACKTEST)
+    assert table.num_rows == 3 * 2 * 9
+    assert set(done.result["models"]) == {"median4", "hour_of_week", "seasonal_naive_24"}
+    assert verb.backtest(month, load_forecast("configs/forecast/default.yaml", RULES), tmp_path / "b").was_there
+    plan = verb.outline(month, load_forecast("configs/forecast/default.yaml", RULES), True)
+    assert plan["origins"] == 2
+
+
+def test_the_commands(month, tmp_path, capsys):
+    words = [w for rule in RULES for w in ("--set", rule)]
+    assert run(["forecast", "predict", str(month), *words, "--out", str(tmp_path / "p"), "--dry-run"]) == 0
+    assert not (tmp_path / "p").exists()
+    assert run(["forecast", "predict", str(month), *words, "--out", str(tmp_path / "p")]) == 0
+    capsys.readouterr()
+    assert run(["forecast", "backtest", str(month), *words, "--out", str(tmp_path / "b"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"]["origins"] == 2
+    assert run(["forecast", "backtest", str(month), *words, "--out", str(tmp_path / "b"), "--dry-run"]) == 0
+    assert run(["forecast", "backtest", str(month), *words, "--out", str(tmp_path / "b")]) == 0
+    assert "not told" in capsys.readouterr().out
+    for more, code in (
+        (["--set", "model=crystal"], 2),
+        (["--set", "calendar.holidays={nowhere: [2026-01-06]}"], 2),
+        (["--set", "timezone=Mars/Olympus"], 2),
+    ):
+        assert run(["forecast", "predict", str(month), *more, "--out", str(tmp_path / "x")]) == code
+    assert run(["forecast", "predict", str(tmp_path / "none")]) == 3
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_dataset_too_short_for_a_backtest(tiny_dataset, tmp_path):
+    with pytest.raises(DataError, match="a backtest needs at least"):
+        verb.backtest(tiny_dataset, load_forecast("configs/forecast/default.yaml"), tmp_path / "b")
+    found = verb.predict(tiny_dataset, load_forecast("configs/forecast/default.yaml"), tmp_path / "p").result
+    assert all(r["why"] for r in found["series"])
+    assert {r["model"] for r in found["series"]} <= {"hour_of_day", None}
+
+
+def test_stage_and_chapter(month, tmp_path):
+    section = {"overrides": RULES}
+    config = {"name": "f", "dataset": str(month), "forecast": section, "report": {"max_figures": 0}}
+    (tmp_path / "x.yaml").write_text(json.dumps(config))
+    done = run_experiment(load_experiment(tmp_path / "x.yaml"), tmp_path / "out")
+    page = done.exports[0].read_text(encoding="utf-8")
+    assert 'id="forecast"' in page
+    folder = next(s.folder for s in done.stages if s.name == "forecast") / "forecast"
+    html, css = forecast_html(folder)
+    assert "How good the models were" in html
+    assert "</style" not in css
+    (folder / "predict" / "predict.json").write_text("{")
+    with pytest.raises(DataError, match="damaged"):
+        forecast_html(folder)
+
+
+def test_benchmarks_measure():
+    assert bench.fleet_panel(3).energy_kwh.shape == (3, 1440)
+    assert bench.blend_cpu(4) > 0
+    assert bench.map_cpu(4) > 0
+
+
+@pytest.mark.slow
+def test_benchmarks_against_the_library():
+    found = bench.match(3)
+    assert found is not None
+    assert found.won_frac >= 2 / 3
+    assert bench.map_ratio() > 100
+    assert bench.map_won() >= 0.9
+    assert bench.map_gap() < 5

@@ -237,7 +237,7 @@ def blend_series(
 
 @kernel
 def blend_fleet(
-    energy: np.ndarray,
+    series: np.ndarray,
     there: np.ndarray,
     cell: np.ndarray,
     back: np.ndarray,
@@ -246,21 +246,21 @@ def blend_fleet(
     out_weight: np.ndarray,
     out_band: np.ndarray,
 ) -> None:
-    """Every series of ``energy`` (n, t): ``out_weight`` (n, candidates, 7), ``out_band`` (n, 3, 168) in its unit.
+    """Every series of ``series`` (n, t): ``out_weight`` (n, candidates, 7), ``out_band`` (n, 3, 168) in its unit.
 
     ``there`` (n, t) uint8; values that are not there must be finite (filled). A series whose smallest value is not
     negative gets no negative forecast.
     """
-    n_series, n_hours = energy.shape
+    n_series, n_hours = series.shape
     y = np.empty(n_hours)
     third = np.empty((n_hours + 2) // 3)
     for i in range(n_series):
         for t in range(0, n_hours, 3):
-            third[t // 3] = abs(energy[i, t])
+            third[t // 3] = abs(series[i, t])
         size = max(_quantile(third, third.shape[0], 0.95), 1e-9)
         least = 0.0
         for t in range(n_hours):
-            y[t] = energy[i, t] / size
+            y[t] = series[i, t] / size
             least = min(least, y[t])
         blend_series(y, there[i], cell, back, rules, settings, out_weight[i], out_band[i])
         for q in range(3):

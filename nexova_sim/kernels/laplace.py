@@ -64,12 +64,12 @@ def solve_lanes(matrix: np.ndarray, side: np.ndarray) -> None:
 
 
 @kernel
-def _noise(gram: np.ndarray, side: np.ndarray, power: np.ndarray, n_obs: float, prior: float, theta: np.ndarray,
+def _noise(gram: np.ndarray, side: np.ndarray, norm: np.ndarray, n_obs: float, prior: float, theta: np.ndarray,
            out_square: np.ndarray) -> None:  # fmt: skip
     """The variance that maximises the posterior given ``theta``: a root; half-normal prior of scale ``prior``."""
     p, lanes = theta.shape
     for lane in range(lanes):
-        out_square[lane] = power[lane]
+        out_square[lane] = norm[lane]
     for i in range(p):
         for lane in range(lanes):
             out_square[lane] -= 2.0 * side[i, lane] * theta[i, lane]
@@ -85,12 +85,12 @@ def _noise(gram: np.ndarray, side: np.ndarray, power: np.ndarray, n_obs: float, 
 
 
 @kernel
-def _load(lane: int, i: int, side: np.ndarray, power: np.ndarray, prior: np.ndarray, n_obs: float,
+def _load(lane: int, i: int, side: np.ndarray, norm: np.ndarray, prior: np.ndarray, n_obs: float,
           out: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> None:  # fmt: skip
     """Put series ``i`` into a lane: its right-hand side, first weights, first noise."""
     lane_side, lane_power, weight, old, square = out
-    lane_power[lane] = power[i]
-    square[lane] = max(power[i] / n_obs * 0.05, 1e-8)
+    lane_power[lane] = norm[i]
+    square[lane] = max(norm[i] / n_obs * 0.05, 1e-8)
     for k in range(side.shape[1]):
         lane_side[k, lane] = side[i, k]
         weight[k, lane] = prior[0, k] if prior[1, k] == 0.0 else prior[1, k] / 0.05
@@ -114,11 +114,11 @@ def _round(gram: np.ndarray, lane_side: np.ndarray, weight: np.ndarray, square: 
 
 
 @kernel
-def solve_fleet(gram: np.ndarray, side: np.ndarray, power: np.ndarray, prior: np.ndarray, options: np.ndarray,
+def solve_fleet(gram: np.ndarray, side: np.ndarray, norm: np.ndarray, prior: np.ndarray, options: np.ndarray,
                 out_theta: np.ndarray, out_square: np.ndarray, out_rounds: np.ndarray) -> None:  # fmt: skip
     """Solve n series that share a design of p columns.
 
-    ``gram`` (p, p) = X'X, ``side`` (n, p) = X'y, ``power`` (n,) = y'y. ``prior`` (2, p): precision of a normal prior,
+    ``gram`` (p, p) = X'X, ``side`` (n, p) = X'y, ``norm`` (n,) = y'y. ``prior`` (2, p): precision of a normal prior,
     or 1/tau of a Laplace prior (the other one 0). ``options``: number of observations, scale of the half-normal prior
     of the noise, most rounds, tolerance. ``out_theta`` (n, p), ``out_square`` (n,) the noise variance,
     ``out_rounds`` (n,) int64: rounds used, negative when the series settled within the tolerance. A lane that is
@@ -140,7 +140,7 @@ def solve_fleet(gram: np.ndarray, side: np.ndarray, power: np.ndarray, prior: np
             if source[lane] < 0 and following < n:
                 source[lane] = following
                 rounds[lane] = 0
-                _load(lane, following, side, power, prior, n_obs, lanes)
+                _load(lane, following, side, norm, prior, n_obs, lanes)
                 following += 1
             n_open += source[lane] >= 0
         if n_open == 0:

@@ -120,7 +120,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         "forecast_prophet_map": Benchmark("forecast", "CPU-s per 1000 machines", 0.4, "max",
             "the same by Prophet's model solved for all machines at once", map_cpu),
         "forecast_prophet_ratio": Benchmark("forecast", "x", 800.0, "min",
-            "CPU time of the Prophet library per machine (20 machines, platform's settings) over prophet_map's", map_ratio),
+            "CPU time of the library per machine (20 machines, platform's settings) over ours", map_ratio),
         "forecast_prophet_posterior": Benchmark("forecast", "share of machines", 0.95, "min",
             "log posterior of prophet_map at least the library's less 0.001", map_won),
         "forecast_prophet_gap": Benchmark("forecast", "%", 1.5, "max",

@@ -9,6 +9,7 @@ import pytest
 from nexova_sim.cli.app import run
 
 QUICKSTART = "configs/experiment/quickstart.yaml"
+STAGES = ("simulate", "describe", "alerts", "approvals", "twin", "rul", "anomaly", "report")
 SMALL = [
     "--set",
     "simulate.fleet=configs/fleet/tiny.yaml",
@@ -16,6 +17,7 @@ SMALL = [
     "simulate.overrides.days=1",
     "--set",
     "report.max_figures=0",
+    *(word for name in STAGES[2:-1] for word in ("--set", f"{name}=null")),
 ]
 
 
@@ -26,9 +28,7 @@ def nexova(*words):
 def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path, capsys):
     assert nexova("--dry-run", "--out", str(tmp_path / "out")) == 0
     out, err = capsys.readouterr()
-    assert [line.split()[:3] for line in out.splitlines()[2:]] == [
-        [s, "to", "run"] for s in ("simulate", "describe", "report")
-    ]
+    assert [line.split()[:3] for line in out.splitlines()[2:]] == [[s, "to", "run"] for s in STAGES]
     assert err == "" and not (tmp_path / "out").exists()
 
 

@@ -31,6 +31,7 @@ from nexova_sim.cli.models import app as models
 from nexova_sim.cli.rul import app as rul
 from nexova_sim.cli.run import run as experiment
 from nexova_sim.cli.simulate import simulate
+from nexova_sim.cli.sweep import sweep
 from nexova_sim.cli.twin import app as twin
 from nexova_sim.cli.users import app as users
 
@@ -47,6 +48,7 @@ app.command()(bench)
 app.command()(chat)
 app.command()(ingest)
 app.command("run")(experiment)
+app.command()(sweep)
 app.add_typer(twin)
 app.add_typer(data)
 app.add_typer(energy)

@@ -145,6 +145,15 @@ def _chosen(resolved: ResolvedExperiment, selection: Selection) -> tuple[tuple[s
     return names, frozenset(names[names.index(selection.first) :]) if selection.first else frozenset()
 
 
+def identify(resolved: ResolvedExperiment) -> str:
+    """The run id: hash of the configuration of every stage, the code it runs through and what it reads."""
+    return _ident(resolved, _nodes(resolved, Path()))
+
+
+def _ident(resolved: ResolvedExperiment, nodes: Mapping[str, _Node]) -> str:
+    return run_id(resolved.experiment.name, {name: node.id for name, node in nodes.items()})
+
+
 def plan_experiment(resolved: ResolvedExperiment, out: Path | None = None,
                     selection: Selection = Selection()) -> tuple[StageRun, ...]:  # fmt: skip # noqa: B008
     """What a run would do: every chosen stage with its folder, and whether it is cached. Writes nothing."""
@@ -174,7 +183,7 @@ def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, select
     nodes = _nodes(resolved, root)
     if selection.only:
         _need_inputs(nodes, nodes[selection.only])
-    ident = run_id(resolved.experiment.name, {name: node.id for name, node in nodes.items()})
+    ident = _ident(resolved, nodes)
     done = []
     for name in names:
         node = nodes[name]

@@ -44,7 +44,7 @@ def run_dask(function: Function, tasks: Sequence[Task], engine: Engine) -> Itera
         if engine.scheduler is None:
             jobs = engine.jobs or len(os.sched_getaffinity(0))
             cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None)
-        client = Client(cluster or engine.scheduler, timeout=20)
+        client = Client(cluster or engine.scheduler, timeout=10)
     except OSError as error:
         raise ServiceError(
             f"--scheduler {engine.scheduler}: no Dask scheduler answers there ({error}); check the address"

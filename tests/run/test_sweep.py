@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexova_sim.base.errors import CheckFailedError, ConfigError
+from nexova_sim.base.errors import CheckFailedError, ConfigError, ServiceError
 from nexova_sim.cli.app import run
 from nexova_sim.config.sweep import SweepConfig, load_sweep
 from nexova_sim.report.effects import effects_figure
 from nexova_sim.report.trajectory import figure_bytes
 from nexova_sim.run.design import design, draw, settings_of, spaced
-from nexova_sim.run.engines import Engine, run_tasks
+from nexova_sim.run.engines import Engine, run_dask, run_tasks
 from nexova_sim.run.pool import Task, attempt, run_local
 from nexova_sim.run.summary import effect_panels, interval, metric_names, summarise
-from nexova_sim.run.sweep import Watch, default_root, plan_sweep, run_sweep
-from nexova_sim.run.trial import Trial, flatten, read_trial, trial_path, wanted, write_trial
+from nexova_sim.run.sweep import Watch, default_root, plan_sweep, results_table, run_sweep
+from nexova_sim.run.trial import Trial, flatten, read_trial, run_trial, trial_path, wanted, write_trial
 
 
 def config(**changes):
@@ -213,6 +213,17 @@ def test_a_sweep_runs_resumes_and_says_what_it_found(folder):
     assert default_root(sweep).name == "t"
 
 
+def test_a_trial_by_itself_and_its_row(folder):
+    row = plan_sweep(load_sweep(folder / "s.yaml"), folder / "out")[0]
+    trial = run_trial(row.task)
+    assert read_trial(folder / "out", row.task.ident) == trial
+    table = results_table([row], {trial.ident: trial}, {}, ("describe.*",))
+    assert table["status"].to_pylist() == ["ok"]
+    assert table["simulate.overrides.days"].to_pylist() == [1]
+    lost = results_table([row], {}, {row.task.ident: "no disk"}, ("*",))
+    assert lost["error"].to_pylist() == ["no disk"]
+
+
 def test_intervals_by_hand():
     mean, low, high, n = interval(np.array([1.0, 2.0, 3.0, np.nan]))
     assert (mean, n) == (2.0, 3)
@@ -255,3 +266,12 @@ def test_the_command(folder, capsys):
     assert json.loads(capsys.readouterr().out)["data"]["n_ran"] == 4
     assert run([*words, "--engine", "dusk"]) == 2
     assert run(["sweep", str(folder / "none.yaml")]) == 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tasks_on_a_dask_cluster():
+    found = {d.key: d for d in run_dask(fail_on_three, [Task(str(k), k) for k in range(5)], Engine("dask", 1))}
+    assert {k: d.value for k, d in found.items()} == {"0": 0, "1": 1, "2": 2, "3": None, "4": 4}
+    assert found["3"].error == "ValueError: three"
+    with pytest.raises(ServiceError, match="no Dask scheduler answers"):
+        list(run_dask(square, [Task("x", 1)], Engine("dask", 1, "tcp://127.0.0.1:9")))

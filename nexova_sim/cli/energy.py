@@ -20,6 +20,7 @@ VerifyFlag = Annotated[
 RulesFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of limits and prices.", metavar="FILE")]
 
 TuneConfigFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of the search.", metavar="FILE")]
+TrainConfigFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of the training.", metavar="FILE")]
 EvaluateConfigFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of the comparison.", metavar="FILE")]
 PartFlag = Annotated[
     str, typer.Option("--days", help="validation, or test: opens the locked test days.", metavar="PART")
@@ -94,6 +95,31 @@ def tune(config: TuneConfigFlag, settings: SetFlag = None, out: OutFlag = None, 
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
     echo.result(data, f"{echo.grid(rows, heads)}\n\nbest: seed {done.summary['best_seed']}\n{done.folder}", done.run_id)
     echo.note(f"the model is {done.folder}/model.json")
+
+
+@app.command()
+def train(config: TrainConfigFlag = "configs/energy/train_ppo.yaml", settings: SetFlag = None, out: OutFlag = None,
+          overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False, as_json: JsonFlag = False,
+          quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Train PPO on the bids of a tuned scheduler, once per seed; a killed training goes on where it was.
+
+    Example: nexova energy train --set decisions=2000 --set n_envs=16 --set batch=192
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.config.study import load_train
+    from nexova_sim.run import energy_train as verb
+
+    resolved = load_train(config, settings or [])
+    if dry_run:
+        _plan(verb.outline_train(resolved, out))
+        return
+    with echo.progress("train") as progress:
+        done = verb.train(resolved, out, overwrite, progress)
+    heads = ("seed", "validation $/day", "scheduler alone $/day", "decisions", "CPU s")
+    rows = [[m["seed"], m["validation_usd_per_day"], m["scheduler_usd_per_day"], m["decisions"], m["cpu_s"]]
+            for m in done.summary["runs"]]  # fmt: skip
+    data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
+    echo.result(data, f"{echo.grid(rows, heads)}\n\n{done.folder}", done.run_id)
 
 
 @app.command()

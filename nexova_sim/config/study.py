@@ -55,6 +55,31 @@ class TuneConfig(Strict):
         return self
 
 
+class TrainConfig(Strict):
+    """PPO on the bids of a tuned scheduler, once per seed; ``start`` are the scheduler's model files, one per seed."""
+
+    study: str = "configs/energy/study.yaml"
+    start: Annotated[list[str], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=100)] = [0]
+    decisions: Annotated[int, Field(ge=1, le=10**9)] = 1_000_000
+    n_envs: Annotated[int, Field(ge=1, le=4096)] = 512
+    batch: Annotated[int, Field(ge=2, le=10**6)] = 4096
+    epochs: Annotated[int, Field(ge=1, le=100)] = 4
+    learning_rate: Positive = 7e-4
+    log_std: Annotated[float, Field(ge=-5.0, le=1.0)] = -1.2
+    check_every: Annotated[int, Field(ge=1, le=10**6)] = 9
+
+    @model_validator(mode="after")
+    def _paired(self) -> TrainConfig:
+        if len(self.start) != len(self.seeds) or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(
+                f"start has {len(self.start)} model files for {len(self.seeds)} seeds; give one for each, seeds differ"
+            )
+        if (24 * self.n_envs) % self.batch:
+            raise ValueError(f"batch must divide the {24 * self.n_envs} decisions between two updates")
+        return self
+
+
 class Shifted(Strict):
     """A world the controllers were not made for: ``overrides`` are key.path=value settings of the site file."""
 
@@ -87,6 +112,14 @@ class ResolvedTune(Strict):
     study: ResolvedStudy
 
 
+class ResolvedTrain(Strict):
+    """A training with its study read in; ``folder`` is where model files are looked up."""
+
+    train: TrainConfig
+    study: ResolvedStudy
+    folder: str
+
+
 class ResolvedEvaluate(Strict):
     """A comparison with its study and the shifted sites read in; ``folder`` is where model files are looked up."""
 
@@ -108,6 +141,13 @@ def load_tune(name: str | Path, settings: Sequence[str] = ()) -> ResolvedTune:
     path = find_config(os.fspath(name))
     tune = load(TuneConfig, path, settings)
     return ResolvedTune(tune=tune, study=load_study(tune.study, path.parent))
+
+
+def load_train(name: str | Path, settings: Sequence[str] = ()) -> ResolvedTrain:
+    """A training file with ``--set`` overrides, its study and site."""
+    path = find_config(os.fspath(name))
+    train = load(TrainConfig, path, settings)
+    return ResolvedTrain(train=train, study=load_study(train.study, path.parent), folder=str(path.parent))
 
 
 def load_evaluate(name: str | Path, settings: Sequence[str] = ()) -> ResolvedEvaluate:

@@ -15,10 +15,18 @@ from nexova_sim.config.energy import SiteConfig
 from nexova_sim.config.strict import Strict
 from nexova_sim.schedule.bids import RULE_PARAMETERS, bid_names
 from nexova_sim.schedule.controllers import Bids, Controller, Rule
+from nexova_sim.schedule.refine import Layer, Refined, n_actions, n_inputs
 
 FORMAT = "nexova-energy-model"
 _SELF_HASH = "content_sha256"
 _MOST_BYTES = 20_000_000
+
+
+class PlainLayer(Strict):
+    """A layer of a network: ``weight`` (out, in), ``bias`` (out,)."""
+
+    weight: list[list[float]]
+    bias: list[float]
 
 
 class ModelFile(Strict):
@@ -26,11 +34,12 @@ class ModelFile(Strict):
 
     format: Literal["nexova-energy-model"] = "nexova-energy-model"
     version: Literal[1] = 1
-    method: Literal["rule", "bids"]
+    method: Literal["rule", "bids", "ppo"]
     site_hash: str
     kinds: list[str]
     parameters: dict[str, float]
     made: dict[str, Any]
+    policy: list[PlainLayer] = []
 
 
 def site_hash(config: SiteConfig) -> str:
@@ -40,7 +49,7 @@ def site_hash(config: SiteConfig) -> str:
 
 def parameter_names(method: str, kinds: list[str]) -> list[str]:
     """Names of the parameters of a method, in their order."""
-    return bid_names(kinds) if method == "bids" else [p.name for p in RULE_PARAMETERS]
+    return bid_names(kinds) if method != "rule" else [p.name for p in RULE_PARAMETERS]
 
 
 def dump_model(model: ModelFile) -> str:
@@ -86,4 +95,22 @@ def make_controller(model: ModelFile, site: SiteConfig, path: Path) -> Controlle
             f"{path}: was made for a fleet of the kinds {', '.join(model.kinds)}, but site {site.name!r} has "
             f"{', '.join(site.kinds)}; tune it on this site with 'nexova energy tune'"
         )
-    return Bids(values)
+    if model.method == "bids":
+        return Bids(values)
+    return Refined(values, _layers(model, len(site.machines), path))
+
+
+def _layers(model: ModelFile, n_machines: int, path: Path) -> tuple[Layer, ...]:
+    """The network of a model, whose sizes must fit each other and ``n_machines``."""
+    try:
+        layers = tuple(Layer(np.array(p.weight, np.float32), np.array(p.bias, np.float32)) for p in model.policy)
+    except ValueError as error:
+        raise DataError(f"{path}: the layers of its network are ragged; make it again") from error
+    sizes = [n_inputs(n_machines), *(len(layer.bias) for layer in layers)]
+    fits = [layer.weight.shape == (b, a) for layer, a, b in zip(layers, sizes[:-1], sizes[1:], strict=True)]
+    if not layers or not all(fits) or sizes[-1] != n_actions(n_machines):
+        raise DataError(
+            f"{path}: its network does not fit a fleet of {n_machines} machines ({sizes[0]} inputs, "
+            f"{n_actions(n_machines)} outputs); train it on this site with 'nexova energy train'"
+        )
+    return layers

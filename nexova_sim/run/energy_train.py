@@ -1,0 +1,156 @@
+"""``nexova energy train``: PPO on the bids of a tuned scheduler, once per seed, best by validation.
+
+The test days are never drawn here. A killed training goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from nexova_sim.base.errors import ConfigError
+from nexova_sim.base.hashing import code_hash, hash_file, hash_value, run_id
+from nexova_sim.config.load import find_config
+from nexova_sim.config.study import ResolvedTrain
+from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
+from nexova_sim.kernels.energy import Days
+from nexova_sim.run.energy import ROOMS, EnergyResult, Progress, config_text, json_text, read_summary, seal, write_texts
+from nexova_sim.schedule.controllers import Bids, Controller, play_days
+from nexova_sim.schedule.modelfile import ModelFile, PlainLayer, dump_model, load_model, make_controller
+from nexova_sim.schedule.site import make_site
+from nexova_sim.schedule.study import held_out_days, train_days
+
+FORMAT = "nexova-energy-train"
+_HOURS = 24
+_FIRST_DAY = 2**24  # beyond the days a search of the same seed draws
+
+
+def _starts(resolved: ResolvedTrain) -> list[Path]:
+    paths = [find_config(name, Path(resolved.folder)) for name in resolved.train.start]
+    for path in paths:
+        model = load_model(path)
+        if model.method != "bids":
+            raise ConfigError(f"start: {path} holds method {model.method!r}; a tuned bid scheduler is needed")
+        make_controller(model, resolved.study.site, path)
+    return paths
+
+
+def _hashes(resolved: ResolvedTrain) -> tuple[str, str]:
+    files = [hash_file(path) for path in _starts(resolved)]
+    return hash_value([resolved.model_dump(mode="json", exclude={"folder"}), files]), code_hash(*ROOMS)
+
+
+def _folder(ident: str) -> Path:
+    return Path("results") / "energy-train" / "ppo" / ident
+
+
+def outline_train(resolved: ResolvedTrain, out: Path | None = None) -> dict[str, Any]:
+    """What a training would do, without doing it."""
+    config = resolved.train
+    return {
+        "folder": str(out or _folder(run_id(*_hashes(resolved)))),
+        "seeds": len(config.seeds),
+        "decisions_per_seed": config.decisions,
+        "training_days_per_seed": config.decisions // _HOURS,
+    }
+
+
+def train(resolved: ResolvedTrain, out: Path | None = None, overwrite: bool = False,
+          progress: Progress = lambda _done, _total: None) -> EnergyResult:  # fmt: skip
+    """Train with every seed and write model-<seed>.json, model.json (best on validation), history, summary.json.
+
+    Raises ConfigError or DataError for a start that is missing or of another fleet.
+    """
+    hashes = _hashes(resolved)
+    ident = run_id(*hashes)
+    folder = out or _folder(ident)
+    if not overwrite and is_same(folder, *hashes):
+        return EnergyResult(folder, ident, read_summary(folder, "summary.json"), True)
+    config = resolved.train
+    with staged(folder, {"config": hashes[0], "code": hashes[1]}, overwrite) as stage:
+        models = []
+        for number, (seed, start) in enumerate(zip(config.seeds, _starts(resolved), strict=True)):
+
+            def tell(done: int, total: int, before: int = number) -> None:
+                progress(before * total + min(done, total), len(config.seeds) * total)
+
+            models.append(_one_seed(stage, resolved, seed, start, tell))
+        best = min(models, key=lambda m: float(m.made["validation_usd_per_day"]))
+        summary = {"method": "ppo", "runs": [m.made for m in models], "best_seed": best.made["seed"]}
+        texts = {"model.json": dump_model(best), "summary.json": json_text(summary),
+                 "config.resolved.yaml": config_text(resolved)}  # fmt: skip
+        write_texts(stage, texts)
+        for seed in config.seeds:
+            for name in (f"checkpoint-{seed}.zip", f"state-{seed}.json"):
+                (stage.folder / name).unlink(missing_ok=True)
+        seal(stage, FORMAT, hashes, [*texts, *(f"{part}-{s}.{end}" for s in config.seeds
+                                               for part, end in (("model", "json"), ("history", "csv")))])  # fmt: skip
+    return EnergyResult(folder, ident, summary, False)
+
+
+def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, start: Path, progress: Progress) -> ModelFile:
+    place = stage.folder / f"model-{seed}.json"
+    if place.is_file() and (stage.folder / f"history-{seed}.csv").is_file():
+        return load_model(place)
+    from stable_baselines3 import PPO
+
+    from nexova_sim.schedule import train as learning
+    from nexova_sim.schedule.refine import Refined
+    from nexova_sim.schedule.refine_env import RefineVecEnv
+
+    config, study = resolved.train, resolved.study
+    site, scheduler = make_site(study.site), load_model(start)
+    plain = make_controller(scheduler, study.site, start)
+    assert isinstance(plain, Bids)
+    validation = held_out_days(site, study.study, "validation")
+    alone = _mean_usd(plain, resolved, validation)
+    state_place, check_place = stage.folder / f"state-{seed}.json", stage.folder / f"checkpoint-{seed}.zip"
+    is_resumed = state_place.is_file() and check_place.is_file()
+    state: dict[str, Any] = (json.loads(state_place.read_text(encoding="utf-8")) if is_resumed else
+                             {"episode": 0, "cpu_s": 0.0, "best_usd": alone, "best": None, "history": []})  # fmt: skip
+
+    def draw(episode: int) -> Days:
+        return train_days(site, study.study, seed, _FIRST_DAY + episode * config.n_envs, config.n_envs)
+
+    env = RefineVecEnv(site, plain.params, draw, int(state["episode"]))
+    recipe = learning.Recipe(config.decisions, _HOURS, config.batch, config.epochs, config.learning_rate,
+                             config.log_std, seed)  # fmt: skip
+    agent = learning.agent_from(check_place.read_bytes(), env) if is_resumed else learning.make_agent(env, recipe)
+    before_s, started = float(state["cpu_s"]), time.process_time()
+    every = config.check_every * config.n_envs * _HOURS
+
+    def look(agent: PPO, done: int) -> None:
+        progress(done, config.decisions)
+        if done % every and done < config.decisions:
+            return
+        layers = learning.export_layers(agent)
+        usd = _mean_usd(Refined(plain.params, layers), resolved, validation)
+        state["history"].append([done, round(usd, 4)])
+        if usd < state["best_usd"] or state["best"] is None:
+            state.update(best_usd=min(usd, state["best_usd"]), best=learning.as_lists(layers), best_at=done)
+        state.update(episode=env.episode, cpu_s=before_s + time.process_time() - started)
+        write_durably(check_place, learning.agent_bytes(agent))
+        write_durably(state_place, json_text(state).encode())
+
+    learning.train_agent(agent, recipe, look)
+    return _write(stage, seed, scheduler, alone, state, agent.num_timesteps)
+
+
+def _mean_usd(controller: Controller, resolved: ResolvedTrain, days: Days) -> float:
+    return float(play_days(controller, make_site(resolved.study.site), days).paid.sum(axis=0).mean())
+
+
+def _write(stage: Stage, seed: int, scheduler: ModelFile, alone: float, state: dict[str, Any],
+           decisions: int) -> ModelFile:  # fmt: skip
+    made = {
+        "seed": seed, "algorithm": "PPO", "decisions": decisions, "cpu_s": round(float(state["cpu_s"]), 1),
+        "best_at": state["best_at"], "validation_usd_per_day": round(float(state["best_usd"]), 3),
+        "scheduler_usd_per_day": round(alone, 3), "scheduler": scheduler.made,
+    }  # fmt: skip
+    policy = [PlainLayer.model_validate(layer) for layer in state["best"]]
+    model = scheduler.model_copy(update={"method": "ppo", "made": made, "policy": policy})
+    rows = ["decisions,validation_usd_per_day", *(f"{done},{usd:.4f}" for done, usd in state["history"])]
+    write_texts(stage, {f"history-{seed}.csv": "\n".join(rows) + "\n", f"model-{seed}.json": dump_model(model)})
+    return model

@@ -1,0 +1,85 @@
+"""A small network that moves the bids of the scheduler once an hour, as plain arrays; zero output is the scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nexova_sim.kernels.energy import OBS_LIMIT, OBS_MACHINE, OBS_SITE, Days, Site, State, observe
+from nexova_sim.kernels.energy_bids import bid_loads
+from nexova_sim.schedule.batch import Batch
+
+DECISION_STEPS = 4  # an hour
+ACTION_LIMIT = 3.0
+_RATE_SCALE, _URGENCY_SCALE, _CAP_SCALE = 0.6, 0.3, 0.15
+
+
+class Layer(NamedTuple):
+    """An affine map: ``weight`` (out, in) and ``bias`` (out,)."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+def n_actions(n_machines: int) -> int:
+    """Numbers of a decision: rate and urgency of every machine, and the cap."""
+    return 2 * n_machines + 1
+
+
+def n_inputs(n_machines: int) -> int:
+    """Numbers a decision is made from: what the environment shows and what the scheduler thinks."""
+    return OBS_MACHINE * n_machines + OBS_SITE + 3 * n_machines + 2
+
+
+def view(site: Site, days: Days, state: State, k: int, params: np.ndarray) -> np.ndarray:
+    """What a decision at step ``k`` is made from, (n, n_inputs) float32."""
+    m, n = days.start.shape[1:]
+    out = np.empty((n, n_inputs(m)), np.float32)
+    seen = np.empty((n, OBS_MACHINE * m + OBS_SITE), np.float32)
+    features, loads = np.zeros((3 * m + 2, n)), np.zeros((m, n))
+    observe(site, days, k, state, seen)
+    bid_loads(site, days, state, k, params, np.zeros((4 * m + 1, n)), loads, features)
+    out[:, : seen.shape[1]] = seen
+    out[:, seen.shape[1] :] = np.clip(features.T, -OBS_LIMIT, OBS_LIMIT)
+    return out
+
+
+def to_shifts(actions: np.ndarray) -> np.ndarray:
+    """Shifts (4 m + 1, n) of the bids for decisions (n, 2 m + 1), limited to +-ACTION_LIMIT; rate, urgency and cap."""
+    n, width = actions.shape
+    m = (width - 1) // 2
+    limited = np.clip(actions, -ACTION_LIMIT, ACTION_LIMIT)
+    shifts = np.zeros((4 * m + 1, n))
+    shifts[:m] = _RATE_SCALE * limited[:, :m].T
+    shifts[m : 2 * m] = _URGENCY_SCALE * limited[:, m : 2 * m].T
+    shifts[4 * m] = _CAP_SCALE * limited[:, 2 * m]
+    return shifts
+
+
+def decide(layers: Sequence[Layer], inputs: np.ndarray) -> np.ndarray:
+    """Output (n, out) of the network for ``inputs`` (n, in): tanh between layers, none after the last."""
+    x = inputs
+    for layer in layers[:-1]:
+        x = np.tanh(x @ layer.weight.T + layer.bias)
+    out: np.ndarray = x @ layers[-1].weight.T + layers[-1].bias
+    return out
+
+
+class Refined(NamedTuple):
+    """The bid scheduler whose bids a trained network moves every hour."""
+
+    params: np.ndarray
+    layers: tuple[Layer, ...]
+    name: str = "ppo"
+    is_causal: bool = True
+
+    def loads(self, batch: Batch, memory: Any) -> tuple[np.ndarray, Any]:  # noqa: ANN401
+        """The scheduler's loads under the shifts of this hour, which are the memory."""
+        m, n = batch.days.start.shape[1:]
+        if batch.k % DECISION_STEPS == 0:
+            memory = to_shifts(decide(self.layers, view(batch.site, batch.days, batch.state, batch.k, self.params)))
+        out, features = np.zeros((m, n)), np.zeros((3 * m + 2, n))
+        bid_loads(batch.site, batch.days, batch.state, batch.k, self.params, memory, out, features)
+        return out, memory

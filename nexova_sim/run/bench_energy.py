@@ -44,10 +44,39 @@ def env_rate_1024() -> float:
     return env_rate(1024)
 
 
+def ppo_rate() -> float:
+    """Steps of 15 minutes per CPU-second in thousands while PPO of stable-baselines3 learns, with 256 lanes."""
+    from nexova_sim.schedule.bids import hand_set_bids
+    from nexova_sim.schedule.refine_env import RefineVecEnv
+    from nexova_sim.schedule.site import days_of, make_site
+    from nexova_sim.schedule.train import Recipe, make_agent, train_agent
+
+    config = load(SiteConfig, _SITE)
+    site = make_site(config)
+    params = hand_set_bids(site, len(config.kinds))
+    env = RefineVecEnv(site, params, lambda e: days_of(site, 1, np.arange(256, dtype=np.uint64) + np.uint64(256 * e)))
+    best_s = float("inf")
+    for seed in range(3):
+        recipe = Recipe(256 * 24 * 4, 24, 3072, 4, 7e-4, -1.2, seed)
+        agent = make_agent(env, recipe)
+        started = time.process_time()
+        train_agent(agent, recipe, lambda _agent, _done: None)
+        best_s = min(best_s, time.process_time() - started)
+    return 4 * recipe.decisions / 1e3 / best_s  # four steps of the environment to a decision
+
+
 _HOW = "step of FleetVecEnv, 8 machines, random actions, observation and redrawing of days included, best of 7"
 BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
     {
         "energy_env_256": Benchmark("energy", "M env steps/CPU-s", 3.0, "min", f"{_HOW}; 256 lanes", env_rate_256),
         "energy_env_1024": Benchmark("energy", "M env steps/CPU-s", 3.0, "min", f"{_HOW}; 1024 lanes", env_rate_1024),
+        "energy_ppo": Benchmark(
+            "energy",
+            "k env steps/CPU-s",
+            40.0,
+            "min",
+            "PPO on the bids, 256 lanes, one thread, twin day and learning included, best of 3",
+            ppo_rate,
+        ),
     }
 )

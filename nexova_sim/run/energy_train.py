@@ -94,8 +94,6 @@ def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, start: Path, pro
     place = stage.folder / f"model-{seed}.json"
     if place.is_file() and (stage.folder / f"history-{seed}.csv").is_file():
         return load_model(place)
-    from stable_baselines3 import PPO
-
     from nexova_sim.schedule import train as learning
     from nexova_sim.schedule.refine import Refined
     from nexova_sim.schedule.refine_env import RefineVecEnv
@@ -121,7 +119,7 @@ def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, start: Path, pro
     before_s, started = float(state["cpu_s"]), time.process_time()
     every = config.check_every * config.n_envs * _HOURS
 
-    def look(agent: PPO, done: int) -> None:
+    def look(agent: learning.Agent, done: int) -> None:
         progress(done, config.decisions)
         if done % every and done < config.decisions:
             return

@@ -1,4 +1,4 @@
-"""PPO of stable-baselines3 on the bids: zero-initialised, checked on held-out days, checkpointed, exported as arrays."""
+"""PPO of stable-baselines3 on the bids: zero-initialised, checkpointed, exported as plain arrays."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from nexova_sim.schedule.refine import Layer
+
+Agent = PPO  # what is trained, named for the rooms that do not import the library
 
 
 class Recipe(NamedTuple):
@@ -47,9 +49,10 @@ def make_agent(env: VecEnv, recipe: Recipe) -> PPO:
                 max_grad_norm=1.0, seed=recipe.seed, device="cpu", verbose=0,
                 policy_kwargs={"net_arch": {"pi": [64, 64], "vf": [64, 64]}, "activation_fn": torch.nn.Tanh,
                                "log_std_init": recipe.log_std, "ortho_init": True})  # fmt: skip
-    with torch.no_grad():
-        agent.policy.action_net.weight.zero_()
-        agent.policy.action_net.bias.zero_()
+    last_layer = agent.policy.action_net
+    assert isinstance(last_layer, torch.nn.Linear)
+    torch.nn.init.zeros_(last_layer.weight)
+    torch.nn.init.zeros_(last_layer.bias)
     return agent
 
 

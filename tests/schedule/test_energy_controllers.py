@@ -36,13 +36,20 @@ from nexova_sim.schedule.controllers import (
     situation,
 )
 from nexova_sim.schedule.model import state_of
+from nexova_sim.schedule.refine import Layer, Refined, n_inputs
 from nexova_sim.schedule.site import days_of, make_site, pick_days
 
 CONFIG = load(SiteConfig, "configs/energy/workshop.yaml")
 SITE = make_site(CONFIG)
 M = len(SITE.rated_kw)
 DAYS = days_of(SITE, 77, np.arange(24, dtype=np.uint64))
-ALL = [*(make() for make in FIXED.values()), Rule(hand_set_rule()), Bids(hand_set_bids(SITE, 4))]
+QUIET = (Layer(np.zeros((17, n_inputs(8)), np.float32), np.full(17, 0.3, np.float32)),)
+ALL = [
+    *(make() for make in FIXED.values()),
+    Rule(hand_set_rule()),
+    Bids(hand_set_bids(SITE, 4)),
+    Refined(hand_set_bids(SITE, 4), QUIET),
+]
 
 
 def between(ranges, rng):

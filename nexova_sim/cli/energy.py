@@ -90,7 +90,7 @@ def tune(config: TuneConfigFlag, settings: SetFlag = None, out: OutFlag = None, 
     with echo.progress("tune") as progress:
         done = verb.tune(resolved, out, overwrite, progress)
     heads = ("seed", "validation $/day", "hand-set $/day", "CPU s")
-    rows = [[m["seed"], m["validation_usd_per_day"], m["hand_set_usd_per_day"], m["cpu_s"]]
+    rows = [[m["seed"], m["validation_usd_per_day"], m["start_usd_per_day"], m["cpu_s"]]
             for m in done.summary["runs"]]  # fmt: skip
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
     echo.result(data, f"{echo.grid(rows, heads)}\n\nbest: seed {done.summary['best_seed']}\n{done.folder}", done.run_id)
@@ -101,7 +101,7 @@ def tune(config: TuneConfigFlag, settings: SetFlag = None, out: OutFlag = None, 
 def train(config: TrainConfigFlag = "configs/energy/train_ppo.yaml", settings: SetFlag = None, out: OutFlag = None,
           overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False, as_json: JsonFlag = False,
           quiet: QuietFlag = False) -> None:  # fmt: skip
-    """Train PPO on the bids of a tuned scheduler, once per seed; a killed training goes on where it was.
+    """Train PPO or SAC on the bids of a scheduler, once per seed; a killed training goes on where it was.
 
     Example: nexova energy train --set decisions=2000 --set n_envs=16 --set batch=192
     """

@@ -33,16 +33,20 @@ class StudyConfig(Strict):
 
 
 class TuneConfig(Strict):
-    """One search per seed; every iteration draws ``n_days`` fresh training days that all candidates share."""
+    """One search per seed; every iteration draws ``n_days`` fresh training days that all candidates share.
+
+    ``start`` are model files of the bid scheduler to begin from, one per seed; without them a hand-set one.
+    """
 
     study: str = "configs/energy/study.yaml"
-    method: Literal["rule", "bids"]
+    method: Literal["rule", "bids", "context"]
     search: Literal["cem", "cma"] = "cma"
     iterations: Annotated[int, Field(ge=1, le=10_000)] = 150
     population: Annotated[int, Field(ge=4, le=1024)] = 32
     n_days: Count = 96
     sigma: Positive = 0.12
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=100)] = [0]
+    start: list[str] = []
 
     @model_validator(mode="after")
     def _sound(self) -> TuneConfig:
@@ -52,14 +56,21 @@ class TuneConfig(Strict):
             raise ValueError(f"iterations times n_days must be at most {TRAIN_DAYS}, the training days of a seed")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must differ from each other")
+        if self.start and (self.method == "rule" or len(self.start) != len(self.seeds)):
+            raise ValueError(f"start: one model file of the bid scheduler for each of {len(self.seeds)} seeds, or none")
         return self
 
 
 class TrainConfig(Strict):
-    """PPO on the bids of a tuned scheduler, once per seed; ``start`` are the scheduler's model files, one per seed."""
+    """PPO or SAC on the bids of a scheduler, once per seed.
+
+    ``start`` are the model files of tuned schedulers, one per seed; without them training begins from the hand-set
+    scheduler and decides on its whole bids. With SAC ``epochs`` are gradient steps per hour of all lanes.
+    """
 
     study: str = "configs/energy/study.yaml"
-    start: Annotated[list[str], Field(min_length=1)]
+    algorithm: Literal["ppo", "sac"] = "ppo"
+    start: list[str] = []
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=100)] = [0]
     decisions: Annotated[int, Field(ge=1, le=10**9)] = 1_000_000
     n_envs: Annotated[int, Field(ge=1, le=4096)] = 512
@@ -67,15 +78,16 @@ class TrainConfig(Strict):
     epochs: Annotated[int, Field(ge=1, le=100)] = 4
     learning_rate: Positive = 7e-4
     log_std: Annotated[float, Field(ge=-5.0, le=1.0)] = -1.2
+    width: Annotated[int, Field(ge=4, le=1024)] = 64
     check_every: Annotated[int, Field(ge=1, le=10**6)] = 9
 
     @model_validator(mode="after")
     def _paired(self) -> TrainConfig:
-        if len(self.start) != len(self.seeds) or len(set(self.seeds)) != len(self.seeds):
+        if len(self.start) not in (0, len(self.seeds)) or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(
                 f"start has {len(self.start)} model files for {len(self.seeds)} seeds; give one for each, seeds differ"
             )
-        if (24 * self.n_envs) % self.batch:
+        if self.algorithm == "ppo" and (24 * self.n_envs) % self.batch:
             raise ValueError(f"batch must divide the {24 * self.n_envs} decisions between two updates")
         return self
 
@@ -106,10 +118,11 @@ class ResolvedStudy(Strict):
 
 
 class ResolvedTune(Strict):
-    """A search with its study read in."""
+    """A search with its study read in; ``folder`` is where model files are looked up."""
 
     tune: TuneConfig
     study: ResolvedStudy
+    folder: str
 
 
 class ResolvedTrain(Strict):
@@ -140,7 +153,7 @@ def load_tune(name: str | Path, settings: Sequence[str] = ()) -> ResolvedTune:
     """A search file with ``--set`` overrides, its study and site."""
     path = find_config(os.fspath(name))
     tune = load(TuneConfig, path, settings)
-    return ResolvedTune(tune=tune, study=load_study(tune.study, path.parent))
+    return ResolvedTune(tune=tune, study=load_study(tune.study, path.parent), folder=str(path.parent))
 
 
 def load_train(name: str | Path, settings: Sequence[str] = ()) -> ResolvedTrain:

@@ -1,4 +1,4 @@
-"""``nexova energy train``: PPO on the bids of a tuned scheduler, once per seed, best by validation.
+"""``nexova energy train``: PPO or SAC on the bids of a scheduler, once per seed, best by validation.
 
 The test days are never drawn here. A killed training goes on from its last checkpoint.
 """
@@ -10,15 +10,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nexova_sim.base.errors import ConfigError
+import numpy as np
+
 from nexova_sim.base.hashing import code_hash, hash_file, hash_value, run_id
-from nexova_sim.config.load import find_config
 from nexova_sim.config.study import ResolvedTrain
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
 from nexova_sim.kernels.energy import Days
 from nexova_sim.run.energy import ROOMS, EnergyResult, Progress, config_text, json_text, read_summary, seal, write_texts
+from nexova_sim.run.energy_start import start_models, start_paths
 from nexova_sim.schedule.controllers import Bids, Controller, play_days
-from nexova_sim.schedule.modelfile import ModelFile, PlainLayer, dump_model, load_model, make_controller
+from nexova_sim.schedule.modelfile import ModelFile, PlainLayer, dump_model, load_model
 from nexova_sim.schedule.site import make_site
 from nexova_sim.schedule.study import held_out_days, train_days
 
@@ -27,30 +28,26 @@ _HOURS = 24
 _FIRST_DAY = 2**24  # beyond the days a search of the same seed draws
 
 
-def _starts(resolved: ResolvedTrain) -> list[Path]:
-    paths = [find_config(name, Path(resolved.folder)) for name in resolved.train.start]
-    for path in paths:
-        model = load_model(path)
-        if model.method != "bids":
-            raise ConfigError(f"start: {path} holds method {model.method!r}; a tuned bid scheduler is needed")
-        make_controller(model, resolved.study.site, path)
-    return paths
+def method_of(resolved: ResolvedTrain) -> str:
+    """Name of what is trained: the algorithm, and ``_alone`` when it begins from the hand-set scheduler."""
+    return resolved.train.algorithm + ("" if resolved.train.start else "_alone")
 
 
 def _hashes(resolved: ResolvedTrain) -> tuple[str, str]:
-    files = [hash_file(path) for path in _starts(resolved)]
+    files = [hash_file(path) for path in start_paths(resolved.train.start, resolved.study, resolved.folder)]
     return hash_value([resolved.model_dump(mode="json", exclude={"folder"}), files]), code_hash(*ROOMS)
 
 
-def _folder(ident: str) -> Path:
-    return Path("results") / "energy-train" / "ppo" / ident
+def _folder(resolved: ResolvedTrain, ident: str) -> Path:
+    return Path("results") / "energy-train" / method_of(resolved) / ident
 
 
 def outline_train(resolved: ResolvedTrain, out: Path | None = None) -> dict[str, Any]:
     """What a training would do, without doing it."""
     config = resolved.train
     return {
-        "folder": str(out or _folder(run_id(*_hashes(resolved)))),
+        "method": method_of(resolved),
+        "folder": str(out or _folder(resolved, run_id(*_hashes(resolved)))),
         "seeds": len(config.seeds),
         "decisions_per_seed": config.decisions,
         "training_days_per_seed": config.decisions // _HOURS,
@@ -58,27 +55,31 @@ def outline_train(resolved: ResolvedTrain, out: Path | None = None) -> dict[str,
 
 
 def train(resolved: ResolvedTrain, out: Path | None = None, overwrite: bool = False,
-          progress: Progress = lambda _done, _total: None) -> EnergyResult:  # fmt: skip
+          progress: Progress = lambda _done, _total: None, log: Path | None = None) -> EnergyResult:  # fmt: skip
     """Train with every seed and write model-<seed>.json, model.json (best on validation), history, summary.json.
+
+    ``log`` is a folder for TensorBoard, with one run per seed.
 
     Raises ConfigError or DataError for a start that is missing or of another fleet.
     """
     hashes = _hashes(resolved)
     ident = run_id(*hashes)
-    folder = out or _folder(ident)
+    folder = out or _folder(resolved, ident)
     if not overwrite and is_same(folder, *hashes):
         return EnergyResult(folder, ident, read_summary(folder, "summary.json"), True)
     config = resolved.train
     with staged(folder, {"config": hashes[0], "code": hashes[1]}, overwrite) as stage:
         models = []
-        for number, (seed, start) in enumerate(zip(config.seeds, _starts(resolved), strict=True)):
+        starts = start_models(config.start, resolved.study, resolved.folder, len(config.seeds))
+        for number, (seed, start) in enumerate(zip(config.seeds, starts, strict=True)):
 
             def tell(done: int, total: int, before: int = number) -> None:
                 progress(before * total + min(done, total), len(config.seeds) * total)
 
-            models.append(_one_seed(stage, resolved, seed, start, tell))
+            place = log / f"seed-{seed}" if log else None
+            models.append(_one_seed(stage, resolved, seed, start, (tell, place)))
         best = min(models, key=lambda m: float(m.made["validation_usd_per_day"]))
-        summary = {"method": "ppo", "runs": [m.made for m in models], "best_seed": best.made["seed"]}
+        summary = {"method": method_of(resolved), "runs": [m.made for m in models], "best_seed": best.made["seed"]}
         texts = {"model.json": dump_model(best), "summary.json": json_text(summary),
                  "config.resolved.yaml": config_text(resolved)}  # fmt: skip
         write_texts(stage, texts)
@@ -90,7 +91,8 @@ def train(resolved: ResolvedTrain, out: Path | None = None, overwrite: bool = Fa
     return EnergyResult(folder, ident, summary, False)
 
 
-def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, start: Path, progress: Progress) -> ModelFile:
+def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, scheduler: ModelFile,
+              watch: tuple[Progress, Path | None]) -> ModelFile:  # fmt: skip
     place = stage.folder / f"model-{seed}.json"
     if place.is_file() and (stage.folder / f"history-{seed}.csv").is_file():
         return load_model(place)
@@ -99,9 +101,8 @@ def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, start: Path, pro
     from nexova_sim.schedule.refine_env import RefineVecEnv
 
     config, study = resolved.train, resolved.study
-    site, scheduler = make_site(study.site), load_model(start)
-    plain = make_controller(scheduler, study.site, start)
-    assert isinstance(plain, Bids)
+    site, (progress, log) = make_site(study.site), watch
+    plain = Bids(np.array(list(scheduler.parameters.values())))
     validation = held_out_days(site, study.study, "validation")
     alone = _mean_usd(plain, resolved, validation)
     state_place, check_place = stage.folder / f"state-{seed}.json", stage.folder / f"checkpoint-{seed}.zip"
@@ -112,10 +113,14 @@ def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, start: Path, pro
     def draw(episode: int) -> Days:
         return train_days(site, study.study, seed, _FIRST_DAY + episode * config.n_envs, config.n_envs)
 
-    env = RefineVecEnv(site, plain.params, draw, int(state["episode"]))
+    is_sac = config.algorithm == "sac"
+    env = RefineVecEnv(site, plain.params, draw, int(state["episode"]), not config.start)
     recipe = learning.Recipe(config.decisions, _HOURS, config.batch, config.epochs, config.learning_rate,
-                             config.log_std, seed)  # fmt: skip
-    agent = learning.agent_from(check_place.read_bytes(), env) if is_resumed else learning.make_agent(env, recipe)
+                             config.log_std, seed, config.width, config.algorithm)  # fmt: skip
+    agent = (learning.agent_from(check_place.read_bytes(), env, config.algorithm) if is_resumed else
+             learning.make_agent(env, recipe))  # fmt: skip
+    if log:
+        learning.log_to(agent, log)
     before_s, started = float(state["cpu_s"]), time.process_time()
     every = config.check_every * config.n_envs * _HOURS
 
@@ -124,7 +129,7 @@ def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, start: Path, pro
         if done % every and done < config.decisions:
             return
         layers = learning.export_layers(agent)
-        usd = _mean_usd(Refined(plain.params, layers), resolved, validation)
+        usd = _mean_usd(Refined(plain.params, layers, is_squashed=is_sac), resolved, validation)
         state["history"].append([done, round(usd, 4)])
         if usd < state["best_usd"] or state["best"] is None:
             state.update(best_usd=min(usd, state["best_usd"]), best=learning.as_lists(layers), best_at=done)
@@ -133,22 +138,24 @@ def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, start: Path, pro
         write_durably(state_place, json_text(state).encode())
 
     learning.train_agent(agent, recipe, look)
-    return _write(stage, seed, scheduler, alone, state, agent.num_timesteps)
+    return _write(stage, scheduler, (method_of(resolved), seed, alone), state, agent.num_timesteps)
 
 
 def _mean_usd(controller: Controller, resolved: ResolvedTrain, days: Days) -> float:
     return float(play_days(controller, make_site(resolved.study.site), days).paid.sum(axis=0).mean())
 
 
-def _write(stage: Stage, seed: int, scheduler: ModelFile, alone: float, state: dict[str, Any],
+def _write(stage: Stage, scheduler: ModelFile, about: tuple[str, int, float], state: dict[str, Any],
            decisions: int) -> ModelFile:  # fmt: skip
+    method, seed, alone = about
     made = {
-        "seed": seed, "algorithm": "PPO", "decisions": decisions, "cpu_s": round(float(state["cpu_s"]), 1),
+        "seed": seed, "algorithm": method.removesuffix("_alone").upper(),
+        "decisions": decisions, "cpu_s": round(float(state["cpu_s"]), 1),
         "best_at": state["best_at"], "validation_usd_per_day": round(float(state["best_usd"]), 3),
         "scheduler_usd_per_day": round(alone, 3), "scheduler": scheduler.made,
     }  # fmt: skip
     policy = [PlainLayer.model_validate(layer) for layer in state["best"]]
-    model = scheduler.model_copy(update={"method": "ppo", "made": made, "policy": policy})
+    model = scheduler.model_copy(update={"method": method, "made": made, "policy": policy})
     rows = ["decisions,validation_usd_per_day", *(f"{done},{usd:.4f}" for done, usd in state["history"])]
     write_texts(stage, {f"history-{seed}.csv": "\n".join(rows) + "\n", f"model-{seed}.json": dump_model(model)})
     return model

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from nexova_sim.base.hashing import code_hash, hash_value, run_id
+from nexova_sim.base.hashing import code_hash, hash_file, hash_value, run_id
 from nexova_sim.config.study import ResolvedTune
 from nexova_sim.dataset.stage import Stage, is_same, staged
 from nexova_sim.kernels.energy import Days, Site
 from nexova_sim.run.energy import ROOMS, EnergyResult, Progress, config_text, json_text, read_summary, seal, write_texts
-from nexova_sim.schedule.bids import bid_ranges, bids_cost, hand_set_bids, hand_set_rule, rule_cost, rule_ranges
+from nexova_sim.run.energy_start import start_models, start_paths
+from nexova_sim.schedule.bids import bid_ranges, bids_cost, hand_set_rule, rule_cost, rule_ranges
+from nexova_sim.schedule.context import WEIGHT_LIMIT, context_cost, n_weights
 from nexova_sim.schedule.modelfile import ModelFile, dump_model, load_model, parameter_names, site_hash
 from nexova_sim.schedule.search import SearchPlan, cma_es, cross_entropy
 from nexova_sim.schedule.site import make_site
@@ -31,7 +33,8 @@ def default_folder(resolved: ResolvedTune, results: Path = Path("results")) -> P
 
 
 def _settings(resolved: ResolvedTune) -> str:
-    return hash_value(resolved.model_dump(mode="json"))
+    files = [hash_file(path) for path in start_paths(resolved.tune.start, resolved.study, resolved.folder)]
+    return hash_value([resolved.model_dump(mode="json", exclude={"folder"}), files])
 
 
 def outline_tune(resolved: ResolvedTune, out: Path | None = None) -> dict[str, Any]:
@@ -62,12 +65,13 @@ def tune(resolved: ResolvedTune, out: Path | None = None, overwrite: bool = Fals
     seeds = resolved.tune.seeds
     with staged(folder, {"config": hashes[0], "code": hashes[1]}, overwrite) as stage:
         models = []
-        for number, seed in enumerate(seeds):
+        starts = start_models(resolved.tune.start, resolved.study, resolved.folder, len(seeds))
+        for number, (seed, start) in enumerate(zip(seeds, starts, strict=True)):
 
             def tell(done: int, total: int, before: int = number) -> None:
                 progress(before * total + done, len(seeds) * total)
 
-            models.append(_one_seed(stage, resolved, seed, tell))
+            models.append(_one_seed(stage, resolved, seed, start, tell))
         best = min(models, key=lambda m: float(m.made["validation_usd_per_day"]))
         summary = _summary(resolved, models, best)
         texts = {"model.json": dump_model(best), "summary.json": json_text(summary),
@@ -78,27 +82,43 @@ def tune(resolved: ResolvedTune, out: Path | None = None, overwrite: bool = Fals
     return EnergyResult(folder, ident, summary, False)
 
 
-def _cost(method: str, site: Site, days: Days, params: np.ndarray) -> np.ndarray:
+def _cost(method: str, n_bids: int, world: tuple[Site, Days], params: np.ndarray) -> np.ndarray:
     """Mean cost a day of every parameter row, (c,) USD."""
-    paid = bids_cost(site, days, params) if method == "bids" else rule_cost(site, days, params)
+    site, days = world
+    if method == "context":
+        paid = context_cost(site, days, params[:, :n_bids], params[:, n_bids:])
+    else:
+        paid = bids_cost(site, days, params) if method == "bids" else rule_cost(site, days, params)
     mean: np.ndarray = paid.sum(axis=1).mean(axis=1)
     return mean
 
 
-def _one_seed(stage: Stage, resolved: ResolvedTune, seed: int, progress: Progress) -> ModelFile:
+def _search_space(method: str, n_kinds: int, start: ModelFile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lowest and highest value of what is searched, and where the search begins, (p,) each."""
+    if method == "rule":
+        return *rule_ranges(), hand_set_rule()
+    low, high = bid_ranges(n_kinds)
+    first = np.array(list(start.parameters.values()))
+    if method == "bids":
+        return low, high, first
+    zero = np.zeros(n_weights(n_kinds))
+    return (np.concatenate([low, zero - WEIGHT_LIMIT]), np.concatenate([high, zero + WEIGHT_LIMIT]),
+            np.concatenate([first, zero]))  # fmt: skip
+
+
+def _one_seed(stage: Stage, resolved: ResolvedTune, seed: int, start: ModelFile, progress: Progress
+              ) -> ModelFile:  # fmt: skip
     place = stage.folder / f"model-{seed}.json"
     if place.is_file() and (stage.folder / f"history-{seed}.csv").is_file():
         return load_model(place)
     config, study = resolved.tune, resolved.study
     site = make_site(study.site)
-    n_kinds = len(study.site.kinds)
-    is_bids = config.method == "bids"
-    low, high = bid_ranges(n_kinds) if is_bids else rule_ranges()
-    first = hand_set_bids(site, n_kinds) if is_bids else hand_set_rule()
+    n_bids = len(start.parameters)
+    low, high, first = _search_space(config.method, len(study.site.kinds), start)
 
     def cost(x: np.ndarray, iteration: int) -> np.ndarray:
         days = train_days(site, study.study, seed, iteration * config.n_days, config.n_days)
-        return _cost(config.method, site, days, low + x * (high - low))
+        return _cost(config.method, n_bids, (site, days), low + x * (high - low))
 
     search = cma_es if config.search == "cma" else cross_entropy
     plan = SearchPlan(config.iterations, config.population, config.sigma, seed)
@@ -107,12 +127,13 @@ def _one_seed(stage: Stage, resolved: ResolvedTune, seed: int, progress: Progres
     cpu_s = time.process_time() - started
     params = low + found.x * (high - low)
     validation = held_out_days(site, study.study, "validation")
-    both = _cost(config.method, site, validation, np.stack([params, first]))
+    both = _cost(config.method, n_bids, (site, validation), np.stack([params, first]))
     names = parameter_names(config.method, list(study.site.kinds))
     made = {
         "seed": seed, "search": config.search, "iterations": config.iterations, "population": config.population,
         "days_per_iteration": config.n_days, "cpu_s": round(cpu_s, 1),
-        "validation_usd_per_day": round(float(both[0]), 3), "hand_set_usd_per_day": round(float(both[1]), 3),
+        "validation_usd_per_day": round(float(both[0]), 3), "start_usd_per_day": round(float(both[1]), 3),
+        "start": start.made if config.method != "rule" else {"hand_set": True},
     }  # fmt: skip
     parameters = dict(zip(names, [round(float(v), 6) for v in params], strict=True))
     model = ModelFile(method=config.method, site_hash=site_hash(study.site), kinds=list(study.site.kinds),

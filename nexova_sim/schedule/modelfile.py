@@ -14,10 +14,12 @@ from nexova_sim.base.hashing import hash_value
 from nexova_sim.config.energy import SiteConfig
 from nexova_sim.config.strict import Strict
 from nexova_sim.schedule.bids import RULE_PARAMETERS, bid_names
+from nexova_sim.schedule.context import Context, context_names
 from nexova_sim.schedule.controllers import Bids, Controller, Rule
 from nexova_sim.schedule.refine import Layer, Refined, n_actions, n_inputs
 
 FORMAT = "nexova-energy-model"
+Method = Literal["rule", "bids", "context", "ppo", "sac", "ppo_alone", "sac_alone"]
 _SELF_HASH = "content_sha256"
 _MOST_BYTES = 20_000_000
 
@@ -34,7 +36,7 @@ class ModelFile(Strict):
 
     format: Literal["nexova-energy-model"] = "nexova-energy-model"
     version: Literal[1] = 1
-    method: Literal["rule", "bids", "ppo"]
+    method: Method
     site_hash: str
     kinds: list[str]
     parameters: dict[str, float]
@@ -49,7 +51,9 @@ def site_hash(config: SiteConfig) -> str:
 
 def parameter_names(method: str, kinds: list[str]) -> list[str]:
     """Names of the parameters of a method, in their order."""
-    return bid_names(kinds) if method != "rule" else [p.name for p in RULE_PARAMETERS]
+    if method == "rule":
+        return [p.name for p in RULE_PARAMETERS]
+    return [*bid_names(kinds), *(context_names(kinds) if method == "context" else [])]
 
 
 def dump_model(model: ModelFile) -> str:
@@ -95,9 +99,13 @@ def make_controller(model: ModelFile, site: SiteConfig, path: Path) -> Controlle
             f"{path}: was made for a fleet of the kinds {', '.join(model.kinds)}, but site {site.name!r} has "
             f"{', '.join(site.kinds)}; tune it on this site with 'nexova energy tune'"
         )
+    n_bids = len(bid_names(model.kinds))
     if model.method == "bids":
         return Bids(values)
-    return Refined(values, _layers(model, len(site.machines), path))
+    if model.method == "context":
+        return Context(values[:n_bids], values[n_bids:])
+    is_squashed = model.method.startswith("sac")
+    return Refined(values, _layers(model, len(site.machines), path), model.method, is_squashed=is_squashed)
 
 
 def _layers(model: ModelFile, n_machines: int, path: Path) -> tuple[Layer, ...]:
@@ -108,7 +116,7 @@ def _layers(model: ModelFile, n_machines: int, path: Path) -> tuple[Layer, ...]:
         raise DataError(f"{path}: the layers of its network are ragged; make it again") from error
     sizes = [n_inputs(n_machines), *(len(layer.bias) for layer in layers)]
     fits = [layer.weight.shape == (b, a) for layer, a, b in zip(layers, sizes[:-1], sizes[1:], strict=True)]
-    if not layers or not all(fits) or sizes[-1] != n_actions(n_machines):
+    if not layers or not all(fits) or sizes[-1] not in (n_actions(n_machines), n_actions(n_machines, True)):
         raise DataError(
             f"{path}: its network does not fit a fleet of {n_machines} machines ({sizes[0]} inputs, "
             f"{n_actions(n_machines)} outputs); train it on this site with 'nexova energy train'"

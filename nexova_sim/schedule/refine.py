@@ -13,7 +13,7 @@ from nexova_sim.schedule.batch import Batch
 
 DECISION_STEPS = 4  # an hour
 ACTION_LIMIT = 3.0
-_RATE_SCALE, _URGENCY_SCALE, _CAP_SCALE = 0.6, 0.3, 0.15
+_RATE_SCALE, _URGENCY_SCALE, _LOAD_SCALE, _STOCK_SCALE_H, _CAP_SCALE = 0.6, 0.3, 0.2, 0.8, 0.15
 
 
 class Layer(NamedTuple):
@@ -23,9 +23,9 @@ class Layer(NamedTuple):
     bias: np.ndarray
 
 
-def n_actions(n_machines: int) -> int:
-    """Numbers of a decision: rate and urgency of every machine, and the cap."""
-    return 2 * n_machines + 1
+def n_actions(n_machines: int, is_whole: bool = False) -> int:
+    """Numbers of a decision: rate and urgency of every machine, with ``is_whole`` load and stock too, and the cap."""
+    return (4 if is_whole else 2) * n_machines + 1
 
 
 def n_inputs(n_machines: int) -> int:
@@ -46,25 +46,31 @@ def view(site: Site, days: Days, state: State, k: int, params: np.ndarray) -> np
     return out
 
 
-def to_shifts(actions: np.ndarray) -> np.ndarray:
-    """Shifts (4 m + 1, n) of the bids for decisions (n, 2 m + 1), limited to +-ACTION_LIMIT; rate, urgency and cap."""
-    n, width = actions.shape
-    m = (width - 1) // 2
-    limited = np.clip(actions, -ACTION_LIMIT, ACTION_LIMIT)
+def to_shifts(actions: np.ndarray, n_machines: int) -> np.ndarray:
+    """Shifts (4 m + 1, n) of the bids for decisions (n, n_actions), limited to +-ACTION_LIMIT.
+
+    Decisions on the whole bid reach twice as far, since they start from a scheduler that was not tuned.
+    """
+    n, m = len(actions), n_machines
+    is_whole = actions.shape[1] == n_actions(m, True)
+    limited = np.clip(actions, -ACTION_LIMIT, ACTION_LIMIT) * (2.0 if is_whole else 1.0)
     shifts = np.zeros((4 * m + 1, n))
     shifts[:m] = _RATE_SCALE * limited[:, :m].T
     shifts[m : 2 * m] = _URGENCY_SCALE * limited[:, m : 2 * m].T
-    shifts[4 * m] = _CAP_SCALE * limited[:, 2 * m]
+    if is_whole:
+        shifts[2 * m : 3 * m] = _LOAD_SCALE * limited[:, 2 * m : 3 * m].T
+        shifts[3 * m : 4 * m] = _STOCK_SCALE_H * limited[:, 3 * m : 4 * m].T
+    shifts[4 * m] = _CAP_SCALE * limited[:, -1]
     return shifts
 
 
-def decide(layers: Sequence[Layer], inputs: np.ndarray) -> np.ndarray:
-    """Output (n, out) of the network for ``inputs`` (n, in): tanh between layers, none after the last."""
+def decide(layers: Sequence[Layer], inputs: np.ndarray, is_squashed: bool = False) -> np.ndarray:
+    """Output (n, out) of the network for ``inputs`` (n, in): tanh between layers, and squashed to +-ACTION_LIMIT."""
     x = inputs
     for layer in layers[:-1]:
         x = np.tanh(x @ layer.weight.T + layer.bias)
     out: np.ndarray = x @ layers[-1].weight.T + layers[-1].bias
-    return out
+    return np.tanh(out) * np.float32(ACTION_LIMIT) if is_squashed else out
 
 
 class Refined(NamedTuple):
@@ -74,12 +80,14 @@ class Refined(NamedTuple):
     layers: tuple[Layer, ...]
     name: str = "ppo"
     is_causal: bool = True
+    is_squashed: bool = False
 
     def loads(self, batch: Batch, memory: Any) -> tuple[np.ndarray, Any]:  # noqa: ANN401
         """The scheduler's loads under the shifts of this hour, which are the memory."""
         m, n = batch.days.start.shape[1:]
         if batch.k % DECISION_STEPS == 0:
-            memory = to_shifts(decide(self.layers, view(batch.site, batch.days, batch.state, batch.k, self.params)))
+            seen = view(batch.site, batch.days, batch.state, batch.k, self.params)
+            memory = to_shifts(decide(self.layers, seen, self.is_squashed), m)
         out, features = np.zeros((m, n)), np.zeros((3 * m + 2, n))
         bid_loads(batch.site, batch.days, batch.state, batch.k, self.params, memory, out, features)
         return out, memory

@@ -35,14 +35,15 @@ class RefineVecEnv(UniformVecEnv):
     shaped by a potential of both days, which cancels over the day.
     """
 
-    def __init__(self, site: Site, params: np.ndarray, draw: Callable[[int], Days], episode: int = 0) -> None:
+    def __init__(self, site: Site, params: np.ndarray, draw: Callable[[int], Days], episode: int = 0,
+                 is_whole: bool = False) -> None:  # fmt: skip
         self.site, self.params, self.draw, self.episode = site, params, draw, episode
         self._open()
         m, n = self._batch.days.start.shape[1:]
         self._shifts = self._none
         self._quiet: list[dict[str, Any]] = [{} for _ in range(n)]
         super().__init__(n, Box(-OBS_LIMIT, OBS_LIMIT, (n_inputs(m),), np.float32),
-                         Box(-ACTION_LIMIT, ACTION_LIMIT, (n_actions(m),), np.float32))  # fmt: skip
+                         Box(-ACTION_LIMIT, ACTION_LIMIT, (n_actions(m, is_whole),), np.float32))  # fmt: skip
 
     def _open(self) -> None:
         days = self.draw(self.episode)
@@ -67,8 +68,8 @@ class RefineVecEnv(UniformVecEnv):
         return batch
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Take the decisions (n, 2 m + 1) of the next hour."""
-        self._shifts = to_shifts(actions)
+        """Take the decisions (n, n_actions) of the next hour."""
+        self._shifts = to_shifts(actions, len(self.site.rated_kw))
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, Sequence[dict[str, Any]]]:  # type: ignore[override]
         """Play the hour: inputs (n, in), rewards (n,), done (n,), infos; a new day begins when one ends."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nexova_sim.cli import echo
-from nexova_sim.cli.flags import DryRunFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SetFlag
+from nexova_sim.cli.flags import DryRunFlag, JobsFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SetFlag
 
 app = typer.Typer(name="energy", help="Energy: find savings, schedule machines, tell how far from the optimum.",
                   no_args_is_help=True)  # fmt: skip
@@ -22,6 +22,9 @@ RulesFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of lim
 TuneConfigFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of the search.", metavar="FILE")]
 TrainConfigFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of the training.", metavar="FILE")]
 EvaluateConfigFlag = Annotated[str, typer.Option("--config", "-c", help="YAML file of the comparison.", metavar="FILE")]
+LogFlag = Annotated[
+    Path | None, typer.Option("--tensorboard", help="Folder for the learner's own curves.", metavar="DIR")
+]
 PartFlag = Annotated[
     str, typer.Option("--days", help="validation, or test: opens the locked test days.", metavar="PART")
 ]
@@ -89,7 +92,7 @@ def tune(config: TuneConfigFlag, settings: SetFlag = None, out: OutFlag = None, 
         return
     with echo.progress("tune") as progress:
         done = verb.tune(resolved, out, overwrite, progress)
-    heads = ("seed", "validation $/day", "hand-set $/day", "CPU s")
+    heads = ("seed", "validation $/day", "where it began $/day", "CPU s")
     rows = [[m["seed"], m["validation_usd_per_day"], m["start_usd_per_day"], m["cpu_s"]]
             for m in done.summary["runs"]]  # fmt: skip
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
@@ -99,8 +102,8 @@ def tune(config: TuneConfigFlag, settings: SetFlag = None, out: OutFlag = None, 
 
 @app.command()
 def train(config: TrainConfigFlag = "configs/energy/train_ppo.yaml", settings: SetFlag = None, out: OutFlag = None,
-          overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False, as_json: JsonFlag = False,
-          quiet: QuietFlag = False) -> None:  # fmt: skip
+          overwrite: OverwriteFlag = False, tensorboard: LogFlag = None, dry_run: DryRunFlag = False,
+          as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """Train PPO or SAC on the bids of a scheduler, once per seed; a killed training goes on where it was.
 
     Example: nexova energy train --set decisions=2000 --set n_envs=16 --set batch=192
@@ -114,7 +117,7 @@ def train(config: TrainConfigFlag = "configs/energy/train_ppo.yaml", settings: S
         _plan(verb.outline_train(resolved, out))
         return
     with echo.progress("train") as progress:
-        done = verb.train(resolved, out, overwrite, progress)
+        done = verb.train(resolved, out, overwrite, progress, tensorboard)
     heads = ("seed", "validation $/day", "scheduler alone $/day", "decisions", "CPU s")
     rows = [[m["seed"], m["validation_usd_per_day"], m["scheduler_usd_per_day"], m["decisions"], m["cpu_s"]]
             for m in done.summary["runs"]]  # fmt: skip
@@ -124,7 +127,7 @@ def train(config: TrainConfigFlag = "configs/energy/train_ppo.yaml", settings: S
 
 @app.command()
 def evaluate(config: EvaluateConfigFlag = "configs/energy/evaluate.yaml", days: PartFlag = "validation",
-             settings: SetFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False,
+             settings: SetFlag = None, jobs: JobsFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False,
              dry_run: DryRunFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """Compare controllers on the same held-out days, with 95 % intervals over seeds and days.
 
@@ -143,7 +146,7 @@ def evaluate(config: EvaluateConfigFlag = "configs/energy/evaluate.yaml", days: 
         _plan(verb.outline_evaluate(resolved, part, out))
         return
     with echo.progress("evaluate") as progress:
-        done = verb.evaluate(resolved, part, out, overwrite, progress)
+        done = verb.evaluate(resolved, part, out, overwrite, progress, jobs or 1)
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
     echo.result(data, f"{_compared(done.summary)}\n\n{done.folder}", done.run_id)
 
@@ -160,7 +163,7 @@ def _ranged(row: dict[str, float | None], digits: int = 1) -> str:
 
 
 def _compared(summary: dict[str, Any]) -> str:
-    gaps = {row["controller"]: row for row in summary["differences"]}
+    gaps = {row["controller"]: row for row in summary["differences"] if row["minus"] == summary["baseline"]}
     heads = ["controller", "seeds", "$/day", f"minus {summary['baseline']}", "energy", "demand", "start", "wear",
              "short", "us/decision"]  # fmt: skip
     rows = [
@@ -171,7 +174,31 @@ def _compared(summary: dict[str, Any]) -> str:
     ]  # fmt: skip
     lines = [f"{summary['n_days']} {summary['part']} days of study {summary['study']}, 95 % intervals", "",
              echo.grid(rows, heads)]  # fmt: skip
+    for row in summary["differences"]:
+        if row["minus"] != summary["baseline"]:
+            lines.append(f"{row['controller']} minus {row['minus']}: {_ranged(row['usd_per_day'])}")
+    for name, row in summary["stochastic"].items():
+        lines.append(f"{name} with the noise it learnt with: {_ranged(row['mean_usd'])}")
+    lines += _measured(summary.get("yardsticks"))
     for name, world in summary["shifted"].items():
         means = ", ".join(f"{row['controller']} {row['mean_usd']['value']:.1f}" for row in world)
         lines.append(f"shifted to {name}: {means}")
     return "\n".join(lines)
+
+
+def _measured(found: dict[str, Any] | None) -> list[str]:
+    """Lines about bound, perfect information and MPC."""
+    if found is None:
+        return []
+    lines = [f"lower bound: {_ranged(found['bound_usd'])}; plays below it: {found['below_bound']}"]
+    shares = ", ".join(f"{name} {row['value']:.3f}" for name, row in found.get("share_of_bound", {}).items())
+    lines.append(f"share of the saving from bau to the bound: {shares}")
+    if "programs" not in found:
+        return lines
+    days = f"on the first {found['n_slow_days']} days"
+    lines += [f"{row['controller']} {days}: {_ranged(row['mean_usd'])}, {row['cpu_us_per_decision']:,.0f} us/decision"
+              for row in found["programs"]]  # fmt: skip
+    lines += [f"{name} minus mpc {days}: {_ranged(row)}" for name, row in found["against_mpc"].items()]
+    best = found.get("share_of_best_known", {})
+    lines += [f"share of the best known saving {days}: {name} {_ranged(row, 3)}" for name, row in best.items()]
+    return lines

@@ -99,15 +99,30 @@ class Shifted(Strict):
     overrides: Annotated[list[str], Field(min_length=1)]
 
 
+class YardstickConfig(Strict):
+    """The lower bound of every day, and on the first ``n_days`` perfect information and the MPC: about 40 CPU-s a day.
+
+    ``limit_s`` is the solver's time for each of a day's eight windows.
+    """
+
+    n_days: Annotated[int, Field(ge=0, le=MOST_DAYS)] = 16
+    limit_s: Positive = 5.0
+
+
 class EvaluateConfig(Strict):
-    """Which controllers to compare, on how many days; ``models`` lists tuned files, one per seed of a method."""
+    """Which controllers to compare; ``models`` lists tuned files, one per seed of a method.
+
+    Differences are paired by day, to ``baseline`` and to each of ``also_against``.
+    """
 
     study: str = "configs/energy/study.yaml"
     controllers: Annotated[list[str], Field(min_length=1)] = ["bau", "flat", "tou", "rule", "bids"]
     models: dict[str, list[str]] = {}
     baseline: str = "rule"
+    also_against: list[str] = []
     n_resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
     shifted: list[Shifted] = []
+    yardsticks: YardstickConfig | None = None
 
 
 class ResolvedStudy(Strict):

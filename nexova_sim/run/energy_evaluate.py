@@ -14,11 +14,13 @@ from nexova_sim.config.study import Part, ResolvedEvaluate, StudyConfig
 from nexova_sim.dataset.stage import is_same, staged
 from nexova_sim.kernels.energy import Days, Site
 from nexova_sim.run.energy import ROOMS, EnergyResult, Progress, config_text, json_text, read_summary, seal, write_texts
-from nexova_sim.schedule.compare import Entry, costs_of, day_profile, describe_entry, differences
+from nexova_sim.schedule.compare import Entry, against_yardsticks, costs_of, day_profile, describe_entry, differences
 from nexova_sim.schedule.controllers import FIXED, TUNED, Controller, play_days
 from nexova_sim.schedule.modelfile import load_model, make_controller
+from nexova_sim.schedule.refine import Refined
 from nexova_sim.schedule.site import make_site
 from nexova_sim.schedule.study import held_out_days, locked_test_days
+from nexova_sim.schedule.yardstick import measure_days
 
 FORMAT = "nexova-energy-evaluate"
 PARTS: tuple[Part, ...] = ("validation", "test")
@@ -44,6 +46,9 @@ def model_paths(resolved: ResolvedEvaluate) -> dict[str, list[Path]]:
         raise ConfigError(f"controllers: {', '.join(sorted(doubled))} stands twice")
     if evaluate.baseline not in evaluate.controllers:
         raise ConfigError(f"baseline {evaluate.baseline!r}: is not among the controllers: {evaluate.controllers}")
+    for name in evaluate.also_against:
+        if name not in evaluate.controllers:
+            raise ConfigError(f"also_against: {name!r} is not among the controllers: {evaluate.controllers}")
     paths = {}
     for name in evaluate.controllers:
         if name in TUNED:
@@ -95,8 +100,10 @@ def outline_evaluate(resolved: ResolvedEvaluate, part: Part, out: Path | None = 
 
 
 def evaluate(resolved: ResolvedEvaluate, part: Part = "validation", out: Path | None = None, overwrite: bool = False,
-             progress: Progress = lambda _done, _total: None) -> EnergyResult:  # fmt: skip
+             progress: Progress = lambda _done, _total: None, jobs: int = 1) -> EnergyResult:  # fmt: skip
     """Compare the controllers on the validation days, or on the locked test days, and write evaluation.json.
+
+    ``jobs`` processes share the slow yardsticks.
 
     Raises ConfigError or DataError for models that are missing or do not fit, CheckFailedError when the test days are
     not the locked ones.
@@ -128,7 +135,12 @@ def evaluate(resolved: ResolvedEvaluate, part: Part = "validation", out: Path | 
                     progress(done, total)
                 entries.append(Entry(c.name, plays, c.made))
             results[name] = entries
-        summary |= _account(resolved, site, results)
+        summary |= _account(resolved, (site, days, found), results)
+        wanted = resolved.evaluate.yardsticks
+        if wanted is not None:
+            starts = [min(e.plays, key=lambda p: float(p.paid.sum())) for e in results["as made"]]
+            slow = measure_days(site, days, starts, wanted.n_days, jobs, wanted.limit_s, progress)
+            summary["yardsticks"] = against_yardsticks(results["as made"], slow, resolved.evaluate.n_resamples)
         texts = {"evaluation.json": json_text(summary), "days.csv": _day_table(results["as made"]),
                  "config.resolved.yaml": config_text(resolved)}  # fmt: skip
         write_texts(stage, texts)
@@ -145,13 +157,19 @@ def _shifted_days(config: SiteConfig, study: StudyConfig, part: Part) -> Days:
     return held_out_days(make_site(config), study, part)
 
 
-def _account(resolved: ResolvedEvaluate, site: Site, results: dict[str, list[Entry]]) -> dict[str, Any]:
-    n = resolved.evaluate.n_resamples
+def _account(resolved: ResolvedEvaluate, world: tuple[Site, Days, list[Contestant]],
+             results: dict[str, list[Entry]]) -> dict[str, Any]:  # fmt: skip
+    (site, days, found), n = world, resolved.evaluate.n_resamples
     entries = results["as made"]
     return {
         "baseline": resolved.evaluate.baseline,
         "controllers": [describe_entry(e, n) for e in entries],
-        "differences": differences(entries, resolved.evaluate.baseline, n),
+        "differences": [
+            row
+            for name in dict.fromkeys((resolved.evaluate.baseline, *resolved.evaluate.also_against))
+            for row in differences(entries, name, n)
+        ],
+        "stochastic": _stochastic(site, days, found, n),
         "shifted": {
             name: [
                 {
@@ -165,6 +183,20 @@ def _account(resolved: ResolvedEvaluate, site: Site, results: dict[str, list[Ent
         },
         "profiles": {e.name: day_profile(site, e.plays[0]) for e in entries},
     }
+
+
+def _stochastic(site: Site, days: Days, found: list[Contestant], n_resamples: int) -> dict[str, Any]:
+    """Cost of the learnt policies when they act with the noise they learnt with, by method."""
+    out = {}
+    for c in found:
+        noisy = [policy._replace(noise_std=float(made["action_std"]))
+                 for policy, made in zip(c.controllers, c.made, strict=False)
+                 if isinstance(policy, Refined) and made.get("action_std")]  # fmt: skip
+        if noisy:
+            entry = Entry(c.name, [play_days(policy, site, days) for policy in noisy], ())
+            row = describe_entry(entry, n_resamples)
+            out[c.name] = {"mean_usd": row["mean_usd"], "n_seeds": len(noisy)}
+    return out
 
 
 def _day_table(entries: list[Entry]) -> str:

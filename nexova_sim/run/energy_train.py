@@ -132,7 +132,12 @@ def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, scheduler: Model
         usd = _mean_usd(Refined(plain.params, layers, is_squashed=is_sac), resolved, validation)
         state["history"].append([done, round(usd, 4)])
         if usd < state["best_usd"] or state["best"] is None:
-            state.update(best_usd=min(usd, state["best_usd"]), best=learning.as_lists(layers), best_at=done)
+            state.update(
+                best_usd=min(usd, state["best_usd"]),
+                best=learning.as_lists(layers),
+                best_at=done,
+                action_std=learning.action_std(agent),
+            )
         state.update(episode=env.episode, cpu_s=before_s + time.process_time() - started)
         write_durably(check_place, learning.agent_bytes(agent))
         write_durably(state_place, json_text(state).encode())
@@ -151,7 +156,7 @@ def _write(stage: Stage, scheduler: ModelFile, about: tuple[str, int, float], st
     made = {
         "seed": seed, "algorithm": method.removesuffix("_alone").upper(),
         "decisions": decisions, "cpu_s": round(float(state["cpu_s"]), 1),
-        "best_at": state["best_at"], "validation_usd_per_day": round(float(state["best_usd"]), 3),
+        "best_at": state["best_at"], "action_std": state["action_std"], "validation_usd_per_day": round(float(state["best_usd"]), 3),
         "scheduler_usd_per_day": round(alone, 3), "scheduler": scheduler.made,
     }  # fmt: skip
     policy = [PlainLayer.model_validate(layer) for layer in state["best"]]

@@ -10,9 +10,11 @@ import numpy as np
 from nexova_sim.kernels.energy import C_SHORTAGE, Site
 from nexova_sim.schedule.controllers import Played
 from nexova_sim.schedule.site import COSTS
-from nexova_sim.schedule.statistics import Interval, iqm, mean_interval, paired_interval
+from nexova_sim.schedule.statistics import Interval, iqm, mean_interval, paired_interval, share_interval
+from nexova_sim.schedule.yardstick import Yardsticks
 
 _SOME_USD = 0.01
+_BOUND_SLACK_USD = 1e-3  # tolerance of the solver
 
 
 class Entry(NamedTuple):
@@ -65,6 +67,39 @@ def differences(entries: Sequence[Entry], baseline: str, n_resamples: int) -> li
                 {"controller": name, "minus": baseline, "usd_per_day": gap, "days_cheaper_frac": round(wins, 4)}
             )
     return rows
+
+
+def against_yardsticks(entries: Sequence[Entry], found: Yardsticks, n_resamples: int) -> dict[str, Any]:
+    """Bound, perfect information and MPC beside the controllers; shares are of what ``bau`` could have saved.
+
+    ``below_bound`` counts days and seeds on which a controller is cheaper than the bound, which must be none.
+    """
+    costs = {e.name: costs_of(e) for e in entries}
+    bound = found.bound_usd[None]
+    below = sum(int((cost < bound - _BOUND_SLACK_USD).sum()) for cost in costs.values())
+    out: dict[str, Any] = {"bound_usd": _plain(mean_interval(bound, n_resamples)), "below_bound": below}
+    dear = costs.get("bau")
+    if dear is not None:
+        out["share_of_bound"] = {
+            name: _plain(share_interval(cost, dear, bound, n_resamples)) for name, cost in costs.items()
+        }
+    if found.perfect is None or found.mpc is None:
+        return out
+    n = len(found.perfect.n_trips)
+    early = {name: cost[:, :n] for name, cost in costs.items()}
+    slow = [Entry("mpc", [found.mpc], ()), Entry("perfect", [found.perfect], ())]
+    out["n_slow_days"] = n
+    out["programs"] = [describe_entry(e, n_resamples) for e in slow]
+    mpc, perfect = (costs_of(e) for e in slow)
+    best = np.min([perfect[0], mpc[0], *(cost.min(axis=0) for cost in early.values())], axis=0)[None]
+    out["best_known_usd"] = _plain(mean_interval(best, n_resamples))
+    out["against_mpc"] = {name: _plain(paired_interval(cost, mpc, n_resamples)) for name, cost in early.items()}
+    if dear is not None:
+        both = early | {"mpc": mpc}
+        out["share_of_best_known"] = {
+            name: _plain(share_interval(cost, dear[:, :n], best, n_resamples)) for name, cost in both.items()
+        }
+    return out
 
 
 def day_profile(site: Site, played: Played) -> dict[str, Any]:

@@ -81,13 +81,17 @@ class Refined(NamedTuple):
     name: str = "ppo"
     is_causal: bool = True
     is_squashed: bool = False
+    noise_std: float = 0.0
 
     def loads(self, batch: Batch, memory: Any) -> tuple[np.ndarray, Any]:  # noqa: ANN401
         """The scheduler's loads under the shifts of this hour, which are the memory."""
         m, n = batch.days.start.shape[1:]
         if batch.k % DECISION_STEPS == 0:
             seen = view(batch.site, batch.days, batch.state, batch.k, self.params)
-            memory = to_shifts(decide(self.layers, seen, self.is_squashed), m)
+            wanted = decide(self.layers, seen, self.is_squashed)
+            if self.noise_std > 0.0:  # as it acted while it learnt; the stream depends on the hour alone
+                wanted = wanted + self.noise_std * np.random.default_rng(batch.k).standard_normal(wanted.shape)
+            memory = to_shifts(wanted, m)
         out, features = np.zeros((m, n)), np.zeros((3 * m + 2, n))
         bid_loads(batch.site, batch.days, batch.state, batch.k, self.params, memory, out, features)
         return out, memory

@@ -50,6 +50,16 @@ def mean_interval(cost: np.ndarray, n_resamples: int, seed: int = 0) -> Interval
     return _interval(float(cost.mean()), _seed_means(cost, _picks(cost.shape[1], n_resamples, rng), rng))
 
 
+def share_interval(cost: np.ndarray, dear: np.ndarray, cheap: np.ndarray, n_resamples: int, seed: int = 0) -> Interval:
+    """Share of the saving from ``dear`` to ``cheap`` ((1, days) each) that ``cost`` (seeds, days) reaches, of means."""
+    rng = np.random.default_rng(seed)
+    picks = _picks(cost.shape[1], n_resamples, rng)
+    drawn = [_seed_means(x, picks, rng) for x in (dear, cost, cheap)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = float((dear.mean() - cost.mean()) / (dear.mean() - cheap.mean()))
+        return _interval(value, (drawn[0] - drawn[1]) / (drawn[0] - drawn[2]))
+
+
 def paired_interval(cost: np.ndarray, other: np.ndarray, n_resamples: int, seed: int = 0) -> Interval:
     """Mean of ``cost`` minus ``other`` ((seeds, days) each, the same days): days resampled together, seeds apart."""
     rng = np.random.default_rng(seed)

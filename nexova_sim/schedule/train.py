@@ -47,6 +47,13 @@ def export_layers(agent: Agent) -> tuple[Layer, ...]:
     return tuple(Layer(x.weight.detach().numpy().copy(), x.bias.detach().numpy().copy()) for x in linear)
 
 
+def action_std(agent: Agent) -> float | None:
+    """Mean standard deviation with which PPO decides while it learns; None for SAC, whose spread depends on the state."""
+    if isinstance(agent, SAC):
+        return None
+    return float(agent.policy.log_std.detach().exp().mean())
+
+
 def make_agent(env: VecEnv, recipe: Recipe) -> Agent:
     """An agent whose deterministic decisions are all zero; sets torch to one thread."""
     torch.set_num_threads(1)

@@ -1,0 +1,65 @@
+"""What days could have cost at least, with perfect information, and under model predictive control: slow, by day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from nexova_sim.kernels.energy import Days, Site
+from nexova_sim.schedule.controllers import Played, no_steps, play_days
+from nexova_sim.schedule.mpc import Mpc
+from nexova_sim.schedule.oracle import Script, lower_bound_usd, perfect_day
+from nexova_sim.schedule.site import pick_days
+
+
+class Yardsticks(NamedTuple):
+    """``bound_usd`` (n,) of every day; ``perfect`` and ``mpc`` play the first days only, or are None."""
+
+    bound_usd: np.ndarray
+    perfect: Played | None
+    mpc: Played | None
+
+
+def _bound(site: Site, day: Days) -> float:
+    return lower_bound_usd(site, day, 0)
+
+
+def _perfect(site: Site, day: Days, starts: Sequence[np.ndarray], limit_s: float) -> np.ndarray:
+    return perfect_day(site, day, 0, starts, limit_s)
+
+
+def _mpc(site: Site, day: Days, controller: Mpc) -> Played:
+    return play_days(controller, site, day)
+
+
+def joined(plays: Sequence[Played]) -> Played:
+    """Plays of single days as one play of them all."""
+    return Played(*(np.concatenate([p[f] for p in plays], axis=-1) for f in range(5)), sum(p.cpu_s for p in plays))
+
+
+def measure_days(site: Site, days: Days, starts: Sequence[Played], n_slow: int, jobs: int = 1, limit_s: float = 5.0,
+                 progress: Callable[[int, int], None] = no_steps) -> Yardsticks:  # fmt: skip
+    """The bound of every day; perfect information, begun from ``starts``, and the MPC on the first ``n_slow`` days.
+
+    Days are independent of each other and are spread over ``jobs`` processes. The time limits of the solver make
+    perfect information and the MPC depend on the speed of the machine; the bound does not.
+    """
+    n = days.level.shape[1]
+    n_slow = min(n_slow, n)
+    single = [pick_days(days, [i]) for i in range(n)]
+    pool = Parallel(n_jobs=jobs)
+    bound = np.array(pool(delayed(_bound)(site, day) for day in single))
+    progress(n, n + 2 * n_slow)
+    if n_slow == 0:
+        return Yardsticks(bound, None, None)
+    plans = pool(
+        delayed(_perfect)(site, single[i], [p.load_frac[:, :, i] for p in starts], limit_s) for i in range(n_slow)
+    )
+    progress(n + n_slow, n + 2 * n_slow)
+    perfect = play_days(Script(np.stack(list(plans), axis=2)), site, pick_days(days, list(range(n_slow))))
+    mpc = joined(list(pool(delayed(_mpc)(site, single[i], Mpc()) for i in range(n_slow))))
+    progress(n + 2 * n_slow, n + 2 * n_slow)
+    return Yardsticks(bound, perfect, mpc)

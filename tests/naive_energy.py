@@ -184,3 +184,35 @@ def naive_bids(site, day, state, params, shifts):
         budget -= power(site, j, u)
         loads[j] = u
     return loads
+
+
+def naive_context(site, day, state, weights):
+    """Shifts of the bids of one day under a linear policy."""
+    k, shift, m = state.step, state.step // 32, len(site.rated_kw)
+    left = 32 * (shift + 1) - k
+    share = site.draw[14] + site.draw[15] / 2
+    typical = max(share, 0.05) * sum(site.rated_kw)
+    dear = [s for s in range(k, 96) if day.level[s, 0] == 2]
+    soon = math.exp(-min([48, *(s - k for s in dear)]) / 8)
+    need = [max(0.0, day.quota_h[shift, j, 0] - state.stock_h[j]) for j in range(m)]
+    rest = sum((need[j] + sum(day.quota_h[shift + 1 :, j, 0])) * site.rated_kw[j] for j in range(m))
+    mean_kw, base = rest / ((96 - k) / 4), day.profile[k, P_BASE_KW, 0]
+    out_kw = sum(site.rated_kw[j] for j in range(m) if day.outage[0, j, 0] <= k < day.outage[1, j, 0])
+    room = (state.peak_kw - base - mean_kw) / (0.3 * typical)
+    at_peak = float(day.level[k, 0] == 2)
+    g = [1, left / 32 - 0.5, float(shift == 0), float(shift == 1), (base - 70 - site.hour[k, 2]) / (0.05 * typical),
+         mean_kw / typical - 1, sum(n * r for n, r in zip(need, site.rated_kw, strict=True)) / (left / 4) / typical - 1,
+         at_peak, soon, room, out_kw / (0.25 * sum(site.rated_kw)), len(dear) / 24]  # fmt: skip
+    shifts = [0.0] * (4 * m + 1)
+    shifts[4 * m] = 0.15 * min(max(float(np.dot(weights[-12:], g)), -3), 3)
+    for j in range(m):
+        stock, quota = state.stock_h[j], day.quota_h[shift, j, 0]
+        following = day.quota_h[shift + 1, j, 0] / 4 - 1 if shift < 2 else -0.5
+        x = [1, min(need[j] / (left / 4 * site.load_max), 1.5) - 0.5, g[1], at_peak, soon,
+             10 * day.profile[k, P_NOISE_LOG, 0], (state.temp_c[j] - site.warn_c + 10) / 10,
+             min(max(stock - quota, 0), site.buffer_h) / 1.5, following, room, state.on[j] - 0.5,
+             float(shift == 2)]  # fmt: skip
+        for out, unit in enumerate((0.6, 0.3, 0.15, 0.6)):
+            first = (site.kind[j] * 4 + out) * 12
+            shifts[out * m + j] = unit * min(max(float(np.dot(weights[first : first + 12], x)), -3), 3)
+    return shifts

@@ -65,6 +65,37 @@ def ppo_rate() -> float:
     return 4 * recipe.decisions / 1e3 / best_s  # four steps of the environment to a decision
 
 
+def bound_cpu() -> float:
+    """CPU-seconds of the lower bound of a day."""
+    from nexova_sim.schedule.oracle import lower_bound_usd
+    from nexova_sim.schedule.site import days_of, make_site
+
+    site = make_site(load(SiteConfig, _SITE))
+    days = days_of(site, 1, np.arange(4, dtype=np.uint64))
+    started = time.process_time()
+    for i in range(4):
+        lower_bound_usd(site, days, i)
+    return (time.process_time() - started) / 4.0
+
+
+def mpc_ratio() -> float:
+    """CPU of a decision of the linear policy over that of a decision of the MPC, in one run: a day, hour by hour."""
+    from nexova_sim.schedule.bids import hand_set_bids
+    from nexova_sim.schedule.context import Context, n_weights
+    from nexova_sim.schedule.controllers import play_days
+    from nexova_sim.schedule.mpc import Mpc
+    from nexova_sim.schedule.site import days_of, make_site
+
+    config = load(SiteConfig, _SITE)
+    site = make_site(config)
+    policy = Context(hand_set_bids(site, len(config.kinds)), np.zeros(n_weights(len(config.kinds))))
+    many = days_of(site, 1, np.arange(256, dtype=np.uint64))
+    one = days_of(site, 1, np.arange(1, dtype=np.uint64))
+    play_days(policy, site, many)
+    fast_s = play_days(policy, site, many).cpu_s / 256.0
+    return fast_s / play_days(Mpc(), site, one).cpu_s
+
+
 _HOW = "step of FleetVecEnv, 8 machines, random actions, observation and redrawing of days included, best of 7"
 BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
     {
@@ -77,6 +108,17 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             "min",
             "PPO on the bids, 256 lanes, one thread, twin day and learning included, best of 3",
             ppo_rate,
+        ),
+        "energy_bound": Benchmark(
+            "energy", "CPU-s", 3.0, "max", "linear relaxation of a day, 8 machines, mean of 4 days", bound_cpu
+        ),
+        "energy_mpc_ratio": Benchmark(
+            "energy",
+            "x",
+            0.001,
+            "max",
+            "CPU per decision: linear policy on the bids over MPC, in one run",
+            mpc_ratio,
         ),
     }
 )

@@ -156,7 +156,8 @@ def _write(stage: Stage, scheduler: ModelFile, about: tuple[str, int, float], st
     made = {
         "seed": seed, "algorithm": method.removesuffix("_alone").upper(),
         "decisions": decisions, "cpu_s": round(float(state["cpu_s"]), 1),
-        "best_at": state["best_at"], "action_std": state["action_std"], "validation_usd_per_day": round(float(state["best_usd"]), 3),
+        "best_at": state["best_at"], "action_std": state["action_std"],
+        "validation_usd_per_day": round(float(state["best_usd"]), 3),
         "scheduler_usd_per_day": round(alone, 3), "scheduler": scheduler.made,
     }  # fmt: skip
     policy = [PlainLayer.model_validate(layer) for layer in state["best"]]

@@ -60,12 +60,12 @@ U, Z, P, S, STOCK, T, W, V = range(8)  # blocks of variables, (m, h) each; then 
 class Outlook(NamedTuple):
     """What is known or expected of the h steps from step ``k`` on, and where the machines are at ``k``.
 
-    ``price`` (h,) USD/kWh, ``base_kw`` (h,), ``ambient_c`` (h,), ``is_free`` (m, h): neither outage nor trip,
+    ``price_usd_per_kwh`` (h,), ``base_kw`` (h,), ``ambient_c`` (h,), ``is_free`` (m, h): neither outage nor trip,
     ``quota_h`` (SHIFTS, m); ``temp_c``, ``is_on``, ``hold``, ``stock_h`` (m,); ``peak_kw`` so far.
     """
 
     k: int
-    price: np.ndarray
+    price_usd_per_kwh: np.ndarray
     base_kw: np.ndarray
     ambient_c: np.ndarray
     is_free: np.ndarray
@@ -262,7 +262,7 @@ def _limited(site: Site, view: Outlook, rows: _Rows, layout: tuple[np.ndarray, n
     m, h = view.is_free.shape
     step = view.k + np.arange(h)
     cost, least, most = np.zeros(width), np.zeros(width), np.full(width, np.inf)
-    cost[places[P]] = site.rated_kw[:, None] * view.price * STEP_H
+    cost[places[P]] = site.rated_kw[:, None] * view.price_usd_per_kwh * STEP_H
     cost[places[S]] = site.start_usd[:, None]
     cost[short] = site.shortage_usd_per_h
     cost[-1] = site.demand_usd_per_kw
@@ -281,7 +281,7 @@ def _limited(site: Site, view: Outlook, rows: _Rows, layout: tuple[np.ndarray, n
         for j in np.flatnonzero(view.hold > 0.0):
             held = places[Z, j, : int(view.hold[j])][view.is_free[j, : int(view.hold[j])]]
             least[held] = most[held] = view.is_on[j]
-    constant = float((view.price * view.base_kw).sum() * STEP_H - site.demand_usd_per_kw * view.peak_kw)
+    constant = float((view.price_usd_per_kwh * view.base_kw).sum() * STEP_H - site.demand_usd_per_kw * view.peak_kw)
     return Program(cost, constant, rows.matrix(width), np.concatenate(rows.low), np.concatenate(rows.high), least, most,
                    (m, h))  # fmt: skip
 

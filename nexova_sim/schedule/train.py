@@ -48,7 +48,7 @@ def export_layers(agent: Agent) -> tuple[Layer, ...]:
 
 
 def action_std(agent: Agent) -> float | None:
-    """Mean standard deviation with which PPO decides while it learns; None for SAC, whose spread depends on the state."""
+    """Mean standard deviation of PPO's decisions while it learns; None for SAC, whose spread depends on the state."""
     if isinstance(agent, SAC):
         return None
     return float(agent.policy.log_std.detach().exp().mean())

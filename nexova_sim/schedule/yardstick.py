@@ -37,7 +37,9 @@ def _mpc(site: Site, day: Days, controller: Mpc) -> Played:
 
 def joined(plays: Sequence[Played]) -> Played:
     """Plays of single days as one play of them all."""
-    return Played(*(np.concatenate([p[f] for p in plays], axis=-1) for f in range(5)), sum(p.cpu_s for p in plays))
+    paid, trips, peak, power, loads = (np.concatenate(list(part), axis=-1) for part in zip(*(p[:5] for p in plays),
+                                                                                           strict=True))  # fmt: skip
+    return Played(paid, trips, peak, power, loads, sum(p.cpu_s for p in plays))
 
 
 def measure_days(site: Site, days: Days, starts: Sequence[Played], n_slow: int, jobs: int = 1, limit_s: float = 5.0,

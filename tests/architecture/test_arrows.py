@@ -22,7 +22,7 @@ ONLY = {"cli": {"run", "config", "base", "cli"}, "kernels": {"kernels"}, "base":
 HEAVY = {
     "numba": {"kernels"}, "llvmlite": {"kernels"}, "typer": {"cli"}, "click": {"cli"}, "tqdm": {"cli"},
     "sklearn": {"forecast", "prognose", "detect"}, "prophet": {"forecast"},
-    "joblib": {"forecast", "prognose", "detect"}, "gymnasium": {"schedule"},
+    "joblib": {"forecast", "prognose", "schedule", "detect"}, "gymnasium": {"schedule"},
     "stable_baselines3": {"schedule"}, "torch": {"schedule"}, "highspy": {"schedule"}, "cma": {"schedule"},
     "google": {"decide"}, "vertexai": {"decide"}, "sqlalchemy": {"approve"}, "jwt": {"approve"},
     "matplotlib": {"report"}, "jinja2": {"report"}, "duckdb": {"dataset"}, "dask": {"run"}, "distributed": {"run"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from nexova_sim.cli.app import app
 from nexova_sim.config.study import load_train
 from nexova_sim.run import energy_train
 from nexova_sim.run.bench_energy import BENCHMARKS, ppo_rate
-from nexova_sim.run.energy_train import outline_train, train
+from nexova_sim.run.energy_start import start_models, start_paths
+from nexova_sim.run.energy_train import method_of, outline_train, train
 from nexova_sim.schedule.modelfile import PlainLayer, load_model, make_controller
 
 SMALL = ["seeds=[0]", "start=[models/bids-0.json]", "decisions=960", "n_envs=8", "batch=96", "check_every=2"]
@@ -98,10 +100,63 @@ def test_the_rate_of_training_is_measured():
 
 
 @pytest.mark.parametrize(("settings", "words"), [
-    (["seeds=[0]"], "start has 5"), (["batch=7"], "batch must divide"), (["decisions=0"], "decisions"),
+    (["seeds=[0]"], "start has 5"),
+    (["start=[]", "batch=7"], "batch must divide"), (["batch=7"], "batch must divide"), (["decisions=0"], "decisions"),
     ([*SMALL, "start=[models/rule-0.json]"], "bid scheduler is needed"),
     ([*SMALL, "start=[models/none.json]"], "none.json"),
 ])  # fmt: skip
 def test_a_bad_training_is_refused(tmp_path, settings, words):
     with pytest.raises(ConfigError, match=words):
         train(load_train(TRAIN, settings), tmp_path / "t")
+
+
+def test_training_alone_begins_from_the_hand_set_scheduler(tmp_path):
+    small = ["seeds=[2]", "decisions=384", "n_envs=8", "batch=96", "check_every=1"]
+    done = train(load_train("configs/energy/train_alone.yaml", small), tmp_path / "t", log=tmp_path / "log")
+    model = load_model(tmp_path / "t" / "model-2.json")
+    assert done.summary["method"] == model.method == "ppo_alone"
+    assert len(model.policy[-1].bias) == 33
+    assert model.made["scheduler"] == {"hand_set": True}
+    assert model.made["action_std"] > 0.0
+    assert list((tmp_path / "log" / "seed-2").glob("events*"))
+
+
+def test_sac_is_trained_from_the_command_line(tmp_path):
+    small = ["seeds=[0]", "start=[models/bids-0.json]", "decisions=384", "n_envs=8", "batch=16", "check_every=1"]
+    done = call("train", "--config", "configs/energy/train_sac.yaml", *flags(small), "--out", tmp_path / "t",
+                "--tensorboard", tmp_path / "log", "--json", "--quiet")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["data"]["method"] == method_of(load_train("configs/energy/train_sac.yaml")) == "sac"
+    assert load_model(tmp_path / "t" / "model-0.json").method == "sac"
+
+
+def test_starts_are_files_or_hand_set():
+    study = load_train(TRAIN, SMALL).study
+    folder = "configs/energy"
+    assert [p.name for p in start_paths(["models/bids-1.json"], study, folder)] == ["bids-1.json"]
+    two = start_models([], study, folder, 2)
+    assert len(two) == 2
+    assert two[0].made == {"hand_set": True}
+    with pytest.raises(ConfigError, match="bid scheduler is needed"):
+        start_paths(["models/rule-1.json"], study, folder)
+
+
+def test_the_linear_policy_is_tuned_and_compared(tmp_path):
+    small = ["seeds=[0]", "start=[models/bids-0.json]", "iterations=2", "population=4", "n_days=4"]
+    done = call("tune", "--config", "configs/energy/tune_context.yaml", *flags(small), "--out", tmp_path / "t")
+    assert done.exit_code == 0, done.output
+    model = load_model(tmp_path / "t" / "model-0.json")
+    assert model.method == "context"
+    assert len(model.parameters) == 49 + 204
+    wanted = ["controllers=[bau,rule,bids,context]", f"models.context=[{tmp_path}/t/model-0.json]",
+              "also_against=[bids]", "shifted=[]", "yardsticks.n_days=0"]  # fmt: skip
+    study = tmp_path / "study.yaml"
+    text = Path("configs/energy/study.yaml").read_text(encoding="utf-8").replace("n_validation: 256", "n_validation: 2")
+    study.write_text(text, encoding="utf-8")
+    found = call("evaluate", *flags([*wanted, f"study={study}"]), "--out", tmp_path / "e", "--quiet")
+    assert found.exit_code == 0, found.output
+    assert "lower bound" in found.stdout
+    assert "context minus bids" in found.stdout
+    assert "below it: 0" in found.stdout
+    wrong = call("evaluate", *flags(["also_against=[ppo]"]), "--dry-run")
+    assert wrong.exit_code == 2

@@ -24,6 +24,7 @@ from nexova_sim.schedule.bids import (
     rule_cost,
     rule_ranges,
 )
+from nexova_sim.schedule.context import Context, n_weights
 from nexova_sim.schedule.controllers import (
     FIXED,
     TUNED,
@@ -44,11 +45,16 @@ SITE = make_site(CONFIG)
 M = len(SITE.rated_kw)
 DAYS = days_of(SITE, 77, np.arange(24, dtype=np.uint64))
 QUIET = (Layer(np.zeros((17, n_inputs(8)), np.float32), np.full(17, 0.3, np.float32)),)
+WIDE = (Layer(np.zeros((33, n_inputs(8)), np.float32), np.full(33, 0.1, np.float32)),)
 ALL = [
     *(make() for make in FIXED.values()),
     Rule(hand_set_rule()),
     Bids(hand_set_bids(SITE, 4)),
+    Context(hand_set_bids(SITE, 4), np.random.default_rng(5).normal(0.0, 0.3, n_weights(4))),
     Refined(hand_set_bids(SITE, 4), QUIET),
+    Refined(hand_set_bids(SITE, 4), QUIET, "sac", is_squashed=True),
+    Refined(hand_set_bids(SITE, 4), WIDE, "ppo_alone"),
+    Refined(hand_set_bids(SITE, 4), WIDE, "sac_alone", is_squashed=True),
 ]
 
 

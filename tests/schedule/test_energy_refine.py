@@ -18,10 +18,12 @@ from nexova_sim.schedule.refine_env import REWARD_USD, RefineVecEnv, potential
 from nexova_sim.schedule.site import days_of, make_site
 from nexova_sim.schedule.train import (
     Recipe,
+    action_std,
     agent_bytes,
     agent_from,
     as_lists,
     export_layers,
+    log_to,
     make_agent,
     train_agent,
 )
@@ -53,12 +55,14 @@ def test_a_silent_network_is_the_scheduler():
 def test_decisions_are_limited_and_keep_their_places():
     actions = np.zeros((2, n_actions(M)))
     actions[0, 0], actions[1, M + 2], actions[0, 2 * M] = 99.0, 1.0, -1.0
-    shifts = to_shifts(actions)
+    shifts = to_shifts(actions, M)
     assert shifts.shape == (4 * M + 1, 2)
     assert shifts[0, 0] == pytest.approx(0.6 * ACTION_LIMIT)
     assert shifts[M + 2, 1] == pytest.approx(0.3)
     assert shifts[4 * M, 0] == pytest.approx(-0.15)
     assert np.count_nonzero(shifts) == 3
+    whole = to_shifts(np.full((1, n_actions(M, True)), 0.5), M)
+    assert whole[:, 0] == pytest.approx([0.6] * M + [0.3] * M + [0.2] * M + [0.8] * M + [0.15])
 
 
 def test_the_network_equals_its_formula():
@@ -122,3 +126,38 @@ def test_training_moves_the_agent_and_the_export_decides_like_it():
     np.testing.assert_allclose(lists[0]["weight"], layers[0].weight, rtol=1e-6)
     again = agent_from(agent_bytes(agent), env)
     np.testing.assert_array_equal(again.predict(x, deterministic=True)[0], wanted)
+
+
+def test_decisions_on_the_whole_bid_have_their_own_environment():
+    env = RefineVecEnv(SITE, PARAMS, draw, is_whole=True)
+    assert env.action_space.shape == (n_actions(M, True),) == (33,)
+    env.reset()
+    env.step_async(np.ones((N, 33), np.float32))
+    assert np.isfinite(env.step_wait()[1]).all()
+
+
+def test_sac_begins_silent_learns_and_is_exported(tmp_path):
+    env = RefineVecEnv(SITE, PARAMS, draw)
+    recipe = Recipe(N * 24 * 2, 24, 32, 1, 1e-2, -1.0, 3, 8, "sac")
+    agent = make_agent(env, recipe)
+    log_to(agent, tmp_path / "tb")
+    assert action_std(agent) is None
+    x = env.reset()
+    assert np.abs(agent.predict(x, deterministic=True)[0]).max() < 1e-6
+    train_agent(agent, recipe, lambda a, done: None)
+    assert agent.num_timesteps >= recipe.decisions
+    wanted = agent.predict(x, deterministic=True)[0]
+    assert (wanted != 0.0).any()
+    np.testing.assert_allclose(decide(export_layers(agent), x, True), wanted, atol=1e-4)
+    again = agent_from(agent_bytes(agent), env, "sac")
+    np.testing.assert_array_equal(again.predict(x, deterministic=True)[0], wanted)
+    assert list((tmp_path / "tb").glob("events*"))
+
+
+def test_the_spread_of_ppo_is_told_and_its_noise_is_repeatable():
+    agent = make_agent(RefineVecEnv(SITE, PARAMS, draw), RECIPE)
+    assert action_std(agent) == pytest.approx(np.exp(RECIPE.log_std))
+    noisy = Refined(PARAMS, layers_of(0.0), noise_std=0.5)
+    one, two, plain = (play_days(c, SITE, draw(0)).paid for c in (noisy, noisy, Bids(PARAMS)))
+    np.testing.assert_array_equal(one, two)
+    assert (one != plain).any()

@@ -1,0 +1,175 @@
+"""The program of a day: no controller goes below its bound, perfect information never loses, MPC keeps the rules."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nexova_sim.base.errors import DataError
+from nexova_sim.config.energy import SiteConfig
+from nexova_sim.config.load import apply_overrides, build, load, read_yaml
+from nexova_sim.schedule.batch import open_batch, play
+from nexova_sim.schedule.bids import hand_set_bids, hand_set_rule
+from nexova_sim.schedule.compare import Entry, against_yardsticks
+from nexova_sim.schedule.controllers import FIXED, Bids, Rule, play_days
+from nexova_sim.schedule.mpc import Mpc
+from nexova_sim.schedule.oracle import Script, cost_of, lower_bound_usd, perfect_day, play_perfect
+from nexova_sim.schedule.program import STOCK, U, Z, full_outlook, now_outlook, solve
+from nexova_sim.schedule.program import build as build_program
+from nexova_sim.schedule.site import days_of, make_site, pick_days
+from nexova_sim.schedule.statistics import share_interval
+from nexova_sim.schedule.yardstick import joined, measure_days
+
+WORKSHOP = "configs/energy/workshop.yaml"
+SITE = make_site(load(SiteConfig, WORKSHOP))
+SMALL = [
+    "machines=[{id: a, kind: pump, rated_kw: 55.0}, {id: b, kind: compressor, rated_kw: 110.0}]",
+    "tariff.contract_kw=40.0",
+]
+ONE = ["machines=[{id: a, kind: motor, rated_kw: 90.0}]"]
+WORLDS = {
+    "as made": [],
+    "negative prices": ["tariff.off_peak_factor=-0.6"],
+    "no noise at all": ["tariff.noise_frac=0.0", "outages.share_frac=0.0", "surroundings.base_noise_kw=0.0"],
+    "hot and broken": ["surroundings.ambient_c=[34, 44]", "outages.share_frac=1.0"],
+    "long hold times": ["production.min_up_steps=8", "production.min_down_steps=6"],
+    "no store": ["production.buffer_h=0.0", "production.stock_h=0.0"],
+    "no demand charge": ["tariff.demand_usd_per_kw=0.0"],
+    "one machine": ONE,
+}
+
+
+def world(overrides):
+    return make_site(build(SiteConfig, apply_overrides(read_yaml(WORKSHOP), overrides), "test"))
+
+
+def days(site, n, first=0):
+    return days_of(site, 31, np.arange(first, first + n, dtype=np.uint64))
+
+
+class Anyhow:
+    """Random loads, held for a while."""
+
+    name, is_causal = "anyhow", True
+
+    def loads(self, batch, memory):
+        rng = np.random.default_rng(batch.k // 3)
+        shape = batch.days.start.shape[1:]
+        return np.where(rng.random(shape) < 0.6, rng.uniform(0.3, 1.1, shape), 0.0), memory
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_no_controller_goes_below_the_bound(name):
+    site = world(WORLDS[name])
+    those = days(site, 3)
+    bound = np.array([lower_bound_usd(site, those, i) for i in range(3)])
+    n_kinds = 4
+    for controller in (*(make() for make in FIXED.values()), Rule(hand_set_rule()),
+                       Bids(hand_set_bids(site, n_kinds)), Anyhow()):  # fmt: skip
+        cost = play_days(controller, site, those).paid.sum(axis=0)
+        assert (cost >= bound - 1e-3).all(), controller.name
+    assert np.isfinite(bound).all()
+
+
+def test_the_bound_is_no_trivial_one():
+    """It is above what the base load alone costs, and within a fifth of a good controller."""
+    those = days(SITE, 2)
+    cost = play_days(Bids(hand_set_bids(SITE, 4)), SITE, those).paid.sum(axis=0)
+    for i in range(2):
+        base = (those.profile[:, 0, i] * those.profile[:, 1, i]).sum() * 0.25
+        bound = lower_bound_usd(SITE, those, i)
+        assert bound > base + 0.5 * (cost[i] - base)
+        assert bound > 0.75 * cost[i]
+
+
+def test_a_solution_of_the_program_is_what_the_model_does():
+    """Played through the model, a whole-number solution costs what the program says, up to the tangents."""
+    site = world([*SMALL, "outages.share_frac=0.0"])
+    those = days(site, 1)
+    view = full_outlook(site, those, 0, open_batch(site, those).state)
+    program = build_program(site, view, False)
+    found = solve(program, np.ones(program.shape, bool), 20.0, 0.01)
+    assert found.x is not None
+    is_on = program.block(Z, found.x) > 0.5
+    plan = np.where(is_on, program.block(U, found.x), 0.0).T
+    told = float(program.cost @ found.x) + program.constant
+    assert cost_of(site, those, plan) == pytest.approx(told, rel=0.01)
+    assert found.bound_usd <= told + 1e-6
+    assert (program.block(STOCK, found.x) >= -1e-9).all()
+
+
+def test_a_program_without_a_solution_is_an_error():
+    site = world(SMALL)
+    those = days(site, 1)
+    program = build_program(site, full_outlook(site, those, 0, open_batch(site, those).state), True)
+    with pytest.raises(DataError, match="HiGHS"):
+        solve(program._replace(most=program.most * 0.0 - 1.0))
+
+
+def test_perfect_information_never_loses_to_where_it_began():
+    site = world(SMALL)
+    those = days(site, 2)
+    start = play_days(Bids(hand_set_bids(site, 4)), site, those)
+    made = play_perfect(site, those, [start], 1.0)
+    cost = made.paid.sum(axis=0)
+    assert (cost <= start.paid.sum(axis=0) + 1e-9).all()
+    assert (cost >= [lower_bound_usd(site, those, i) - 1e-3 for i in range(2)]).all()
+    plan = perfect_day(site, those, 0, [start.load_frac[:, :, 0]], 1.0)
+    assert cost_of(site, pick_days(those, [0]), plan) <= start.paid[:, 0].sum() + 1e-9
+    assert not Script(plan[:, :, None]).is_causal
+
+
+def test_the_outlook_knows_only_what_was_seen():
+    those, later = days(SITE, 1), days(SITE, 1, 7)
+    changed = those._replace(profile=those.profile.copy(), outage=those.outage.copy())
+    changed.profile[21:] = later.profile[21:]
+    changed.outage[1] += np.where((those.outage[0] > 20) | (those.outage[1] > 20), 5.0, 0.0)
+    batch = open_batch(SITE, those)
+    for k in range(20):
+        batch = play(batch, np.full((8, 1), 0.5 + 0.02 * k))
+    one, two = (now_outlook(SITE, d, 0, batch.state, 20, 0.5) for d in (those, changed))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert one.price_usd_per_kwh.shape == (76,)
+    assert one.base_kw[0] == those.profile[20, 1, 0]
+
+
+def test_mpc_meets_its_quota_cheaper_than_business_as_usual():
+    site = world([*SMALL, "outages.share_frac=0.0"])
+    those = days(site, 1)
+    made, usual = (play_days(c, site, those) for c in (Mpc(gap_frac=0.02), FIXED["bau"]()))
+    assert made.paid.sum() < usual.paid.sum()
+    assert made.paid[4, 0] < 5.0
+    assert made.paid.sum() >= lower_bound_usd(site, those, 0) - 1e-3
+
+
+def test_yardsticks_stand_beside_the_controllers():
+    site = world(SMALL)
+    those = days(site, 3)
+    entries = [Entry("bau", [play_days(FIXED["bau"](), site, those)], ()),
+               Entry("bids", [play_days(Bids(hand_set_bids(site, 4)), site, those)], ())]  # fmt: skip
+    found = measure_days(site, those, [entries[1].plays[0]], 1, limit_s=1.0)
+    assert found.bound_usd.shape == (3,)
+    told = against_yardsticks(entries, found, 200)
+    assert told["below_bound"] == 0
+    assert told["n_slow_days"] == 1
+    assert {row["controller"] for row in told["programs"]} == {"mpc", "perfect"}
+    assert told["share_of_bound"]["bau"]["value"] == 0.0
+    assert told["share_of_best_known"]["bids"]["value"] <= 1.0
+    quick = measure_days(site, those, [], 0)
+    assert quick.perfect is None
+    assert "programs" not in against_yardsticks(entries, quick, 200)
+
+
+def test_plays_of_single_days_are_joined():
+    those = days(SITE, 3)
+    whole = play_days(FIXED["tou"](), SITE, those)
+    parts = joined([play_days(FIXED["tou"](), SITE, pick_days(those, [i])) for i in range(3)])
+    for a, b in zip(whole[:5], parts[:5], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_share_is_of_means():
+    dear, cheap = np.array([[10.0, 20.0]]), np.array([[0.0, 10.0]])
+    assert share_interval(np.array([[5.0, 15.0]]), dear, cheap, 200).value == pytest.approx(0.5)
+    assert share_interval(dear, dear, cheap, 200).value == 0.0

@@ -145,22 +145,21 @@ def now_outlook(site: Site, days: Days, i: int, state: State, k: int, margin: fl
                    s[S_STOCK_H], float(state.peak_kw[i]))  # fmt: skip
 
 
-class _Rows:
+class _Rows(NamedTuple):
     """Collects sparse rows: terms (row, column, value) and the limits of every row."""
 
-    def __init__(self) -> None:
-        self.row: list[np.ndarray] = []
-        self.column: list[np.ndarray] = []
-        self.value: list[np.ndarray] = []
-        self.low: list[np.ndarray] = []
-        self.high: list[np.ndarray] = []
-        self.n = 0
+    row: list[np.ndarray]
+    column: list[np.ndarray]
+    value: list[np.ndarray]
+    low: list[np.ndarray]
+    high: list[np.ndarray]
 
     def add(self, terms: list[tuple[np.ndarray, np.ndarray | float]], high: np.ndarray | float,
             is_equal: bool = False) -> None:  # fmt: skip
         """Rows sum of value x[column] <= high (or = high); the columns of all terms have one shape."""
         n = terms[0][0].size
-        number = np.arange(self.n, self.n + n)
+        before = sum(len(part) for part in self.high)
+        number = np.arange(before, before + n)
         for column, value in terms:
             self.row.append(number)
             self.column.append(column.ravel())
@@ -168,13 +167,12 @@ class _Rows:
         top = np.broadcast_to(np.asarray(high, float), terms[0][0].shape).ravel()
         self.high.append(top)
         self.low.append(top if is_equal else np.full(n, -np.inf))
-        self.n += n
 
     def matrix(self, width: int) -> csr_array:
         """All rows."""
         parts = (np.concatenate(x) for x in (self.value, self.row, self.column))
         value, row, column = parts
-        return csr_array(coo_array((value, (row, column)), shape=(self.n, width)))
+        return csr_array(coo_array((value, (row, column)), shape=(sum(len(part) for part in self.high), width)))
 
 
 def build(site: Site, view: Outlook, is_bound: bool) -> Program:
@@ -186,7 +184,7 @@ def build(site: Site, view: Outlook, is_bound: bool) -> Program:
     short = 8 * m * h + np.arange(n_shifts * m).reshape(n_shifts, m)
     peak = np.array([8 * m * h + n_shifts * m])
     width = int(peak[0]) + 1
-    rows = _Rows()
+    rows = _Rows([], [], [], [], [])
     _power_rows(site, rows, places, _TANGENTS if is_bound else _FEW_TANGENTS)
     _start_rows(site, view, rows, places, is_bound)
     _stock_rows(site, view, rows, places, short)

@@ -108,7 +108,7 @@ def cma_es(cost: Cost, start: np.ndarray, plan: SearchPlan,
         best = np.argsort(found, kind="stable")[: plan.population // 2]
         s = _cma_step(s, rates, y[best], (d, b), iteration)
         history[iteration] = found.min(), found.mean(), s.sigma
-        if iteration >= (1.0 - plan.averaged_frac) * plan.iterations:
+        if iteration >= min((1.0 - plan.averaged_frac) * plan.iterations, plan.iterations - 1):
             means.append(np.clip(s.mean, 0.0, 1.0))
         progress(iteration + 1, plan.iterations)
     return SearchResult(np.mean(means, axis=0), history)

@@ -9,7 +9,15 @@ import pytest
 
 from nexova_sim.cli.app import run
 from nexova_sim.config.study import load_evaluate, load_tune
-from nexova_sim.run.bench_energy import BENCHMARKS, env_rate, env_rate_256, env_rate_1024, ppo_rate
+from nexova_sim.run.bench_energy import (
+    BENCHMARKS,
+    bound_cpu,
+    env_rate,
+    env_rate_256,
+    env_rate_1024,
+    mpc_ratio,
+    ppo_rate,
+)
 from nexova_sim.run.energy import config_text, json_text, read_summary, seal, write_texts
 from nexova_sim.run.energy_evaluate import contestants, evaluate, model_paths, outline_evaluate
 from nexova_sim.run.energy_tune import default_folder, outline_tune, tune
@@ -153,5 +161,5 @@ def test_the_public_face_evaluates(tmp_path):
 
 
 def test_benchmarks_measure_what_they_say():
-    assert {b.measure for b in BENCHMARKS.values()} == {env_rate_256, env_rate_1024, ppo_rate}
+    assert {b.measure for b in BENCHMARKS.values()} == {env_rate_256, env_rate_1024, ppo_rate, bound_cpu, mpc_ratio}
     assert env_rate(8) > 0.05

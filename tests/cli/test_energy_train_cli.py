@@ -159,4 +159,4 @@ def test_the_linear_policy_is_tuned_and_compared(tmp_path):
     assert "context minus bids" in found.stdout
     assert "below it: 0" in found.stdout
     wrong = call("evaluate", *flags(["also_against=[ppo]"]), "--dry-run")
-    assert wrong.exit_code == 2
+    assert isinstance(wrong.exception, ConfigError)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nexova_sim.cli import echo
-from nexova_sim.cli.energy_plan import plan
+from nexova_sim.cli.energy_plan import explain, plan
 from nexova_sim.cli.flags import DryRunFlag, JobsFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SetFlag
 
 app = typer.Typer(name="energy", help="Energy: find savings, schedule machines, tell how far from the optimum.",
@@ -32,6 +32,7 @@ PartFlag = Annotated[
 
 _SHOWN = 20
 app.command()(plan)
+app.command()(explain)
 
 
 @app.command()

@@ -66,3 +66,44 @@ def _strip(load: list[float]) -> str:
     """A sign per hour: nothing, less than half, less than 0.9, full."""
     means = [sum(load[k : k + 4]) / 4.0 for k in range(0, len(load), 4)]
     return "".join(".-+#"[(m > 0.0) + (m >= 0.5) + (m >= 0.9)] for m in means)
+
+
+SourceArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="Folder that energy plan wrote, or a dataset.")]
+MachineFlag = Annotated[str, typer.Option("--machine", "-m", help="Machine of the plan.", metavar="ID")]
+TimeFlag = Annotated[str, typer.Option("--time", "-t", help="16:15 on the factory's clock, or a moment.")]
+HoursFlag = Annotated[float, typer.Option("--hours", help="How long the opposite is forced in the replay.")]
+
+
+def explain(source: SourceArgument, machine: MachineFlag, time: TimeFlag, hours: HoursFlag = 1.0,
+            model: ModelFlag = None, config: ConfigFlag = _DEFAULT, settings: SetFlag = None,
+            as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Why a machine runs or stands at a time of the plan, and what the opposite would cost over the day.
+
+    Example: nexova energy explain results/tiny --machine lyon-pump-001 --time 16:15
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.config.plan import load_plan
+    from nexova_sim.run.energy_explain import explain as verb
+
+    told = verb(source, load_plan(config, settings or []), machine, time, hours, model)
+    echo.result(told, _explained(told))
+
+
+def _explained(told: dict[str, Any]) -> str:
+    state = f"runs at {told['load_frac']:.2f} of rated load, {told['power_kw']:.1f} kW" if told["is_on"] else "stands"
+    lines = [f"{told['machine_id']} {state}, {told['temp_c']:.1f} C, at {told['price_usd_per_kwh']:g} $/kWh"]
+    lines += [f"  {words}" for words in told["why"]]
+    if "admission" in told:
+        heads = ["place", "machine", "urgency", "asked", "asked kW", "room kW", "granted", "granted kW"]
+        rows = [list(row.values()) for row in told["admission"]]
+        lines += ["", f"cap {told['cap']['cap_kw']:g} kW, base load {told['cap']['base_kw']:g} kW", "",
+                  echo.grid(rows, heads)]  # fmt: skip
+    other = told["counterfactual"]
+    gap = other["difference_usd"]
+    if not other["was_possible"]:
+        return "\n".join([*lines, "", "the opposite is not possible: the machine may not be switched then"])
+    what = "standing" if told["is_on"] else f"running at {other['forced_frac']:.2f}"
+    parts = ", ".join(f"{part} {gap[f'{part}_usd']:+.2f}" for part in _PARTS if abs(gap[f"{part}_usd"]) >= 0.005)
+    lines += ["", f"{what} for {other['hours']:g} h instead, the rest of the day replayed: {gap['total_usd']:+.2f} $"
+              + (f" ({parts})" if parts else "")]  # fmt: skip
+    return "\n".join(lines)

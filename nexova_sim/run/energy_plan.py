@@ -29,7 +29,8 @@ from nexova_sim.schedule.tomorrow import make_day
 from nexova_sim.schedule.trace import Trace, trace_day
 
 FORMAT = "nexova-energy-plan"
-TABLE, SUMMARY, REPLAY, MODEL = "plan.parquet", "plan.json", "replay.json", "model.json"
+# Not plan.json: a staging folder keeps its own record under that name.
+TABLE, SUMMARY, REPLAY, MODEL = "plan.parquet", "schedule.json", "replay.json", "model.json"
 ROOMS = ("base", "schema", "config", "kernels", "dataset", "schedule", "report", "run")
 _STEP_MS = int(STEP_H * HOUR_MS)
 
@@ -94,7 +95,7 @@ def _folder(opened: Dataset, ident: str) -> Path:
 
 def plan(dataset: str | Path, resolved: ResolvedPlan, model: str | None = None, out: Path | None = None,
          overwrite: bool = False, forecast: Path | None = None) -> EnergyResult:  # fmt: skip
-    """Plan the day after ``dataset``; writes plan.parquet, plan.json, replay.json, plan.png and plan.svg.
+    """Plan the day after ``dataset``; writes plan.parquet, schedule.json, replay.json, plan.png and plan.svg.
 
     ``model`` is a model file, a folder with one, or the name of a controller without parameters. Raises ConfigError or
     DataError for a dataset without energy, a model that is missing or was made for another fleet.

@@ -16,6 +16,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from nexova_sim.base.errors import ConfigError
 from nexova_sim.config import alert, approval, decision
 from nexova_sim.config.anomaly import AnomalyStage, read_anomaly_stage
+from nexova_sim.config.energy_stage import EnergyStage, read_energy_stage
 from nexova_sim.config.forecast import ForecastStage, load_forecast_part
 from nexova_sim.config.load import apply_overrides, build, find_config, load_fleet, read_yaml
 from nexova_sim.config.rul import RulStage, load_rul_part
@@ -56,6 +57,7 @@ class ExperimentConfig(Strict):
     rul: RulStage | None = None
     anomaly: AnomalyStage | None = None
     forecast: ForecastStage | None = None
+    energy: EnergyStage | None = None
     decisions: decision.DecisionStage | None = None
     report: ReportStage | None = ReportStage()
 
@@ -82,6 +84,7 @@ _PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {
     "rul": load_rul_part,
     "anomaly": read_anomaly_stage,
     "forecast": load_forecast_part,
+    "energy": read_energy_stage,
     "decisions": decision.read_stage,
 }
 

@@ -71,6 +71,13 @@ def _forecast(path: Path) -> Chapter:
     return Chapter("forecast", "Forecast", html, css)
 
 
+def _energy(path: Path) -> Chapter:
+    from nexova_sim.report.energy import energy_html
+
+    html, css = energy_html(path)
+    return Chapter("energy", "Energy", html, css)
+
+
 CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType(
     {
         "alerts": _alerts,
@@ -79,6 +86,7 @@ CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType(
         "rul": _rul,
         "anomaly": _anomaly,
         "forecast": _forecast,
+        "energy": _energy,
         "decisions": _decisions,
     }
 )

@@ -15,6 +15,7 @@ from nexova_sim.run.stage_alerts import ALERTS
 from nexova_sim.run.stage_anomaly import ANOMALY
 from nexova_sim.run.stage_approvals import APPROVALS
 from nexova_sim.run.stage_decisions import DECISIONS
+from nexova_sim.run.stage_energy import ENERGY
 from nexova_sim.run.stage_forecast import FORECAST
 from nexova_sim.run.stage_rul import RUL
 from nexova_sim.run.stage_twin import TWIN
@@ -27,6 +28,7 @@ _WORK: Mapping[str, Stage] = {
     "rul": RUL,
     "anomaly": ANOMALY,
     "forecast": FORECAST,
+    "energy": ENERGY,
     "decisions": DECISIONS,
 }
 

@@ -1,0 +1,145 @@
+"""The energy chapter: savings, tomorrow's schedule and its price, how controllers compare, how they learned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from nexova_sim.base.errors import DataError
+from nexova_sim.report.energy_figures import CSS, Line, day_lines, gantt, learning, stacked
+from nexova_sim.report.words import environment
+
+PARTS = ("energy", "demand", "start", "wear", "shortage")
+COLORS = ("--series0", "--series4", "--series2", "--series1", "--series3")
+NAMES: Mapping[str, str] = {
+    "bau": "business as usual",
+    "flat": "even pace",
+    "tou": "time of use",
+    "rule": "tuned rule",
+    "bids": "bid scheduler",
+    "ppo": "bid scheduler + PPO",
+}
+_MOST_FOUND, _MOST_CURVES = 20, 10
+_TYPES = {"OVERSIZING": "oversized", "THERMAL_STRESS": "too hot", "PEAK_SHIFTING": "peak use"}
+_SOME_USD = 0.005
+
+
+class Bars(NamedTuple):
+    """A row of a cost chart: name, total, cost by part, and the bar itself."""
+
+    name: str
+    total_usd: float
+    parts: tuple[float, ...]
+    bar: Markup
+
+
+def name_of(controller: str) -> str:
+    """A controller's name in words; an unknown one as it is."""
+    return NAMES.get(controller, controller)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def cost_bars(rows: Sequence[tuple[str, Sequence[float]]]) -> list[Bars]:
+    """Stacked bars of cost splits (parts in the order of PARTS) on one scale; a negative part takes no length."""
+    top = max((sum(max(0.0, v) for v in split) for _, split in rows), default=0.0)
+    return [Bars(name, sum(split), tuple(split), stacked(split, COLORS, top, f"Cost of {name}")) for name, split in rows]
+
+
+def _plan_page(plan: dict[str, Any]) -> dict[str, Any]:
+    """What the template shows of a schedule."""
+    own = plan["controller"]
+    start = datetime.fromtimestamp(plan["start_ms"] / 1000.0, UTC).astimezone(ZoneInfo(plan["timezone"]))
+    lines = [Line(plan["total_kw"][own], "--series0", is_dashed=False)]
+    if "bau" in plan["total_kw"] and own != "bau":
+        lines.append(Line(plan["total_kw"]["bau"], "--muted", is_dashed=True))
+    price = Line(plan["hours"]["price_usd_per_kwh"], "--series4", is_dashed=False)
+    rows = [
+        {**m, "bar": gantt(load, f"Load of {m['machine_id']} over the day")}
+        for m, load in zip(plan["machines"], plan["load_frac"], strict=True)
+    ]
+    costs = [(name_of(n), [row[f"{p}_usd"] for p in PARTS]) for n, row in plan["costs"].items()]
+    saving = {name_of(n): v for n, v in plan["saving_usd"].items()}
+    return {
+        "rows": rows,
+        "power": day_lines(lines, "Power of the site over the day"),
+        "price": day_lines([price], "Price of energy over the day"),
+        "start": f"{start:%Y-%m-%d %H:%M}",
+        "clock": [f"{(start.hour + h) % 24:02d}:{start.minute:02d}" for h in (0, 4, 8, 12, 16, 20, 24)],
+        "costs": cost_bars(costs),
+        "saving": saving,
+        "own": name_of(own),
+    }
+
+
+def _judged_page(judged: dict[str, Any]) -> dict[str, Any]:
+    """What the template shows of a comparison: a row per controller, and cost bars."""
+    gaps = {row["controller"]: row for row in judged["differences"]}
+    rows = [
+        {"name": name_of(row["controller"]), "row": row, "gap": gaps.get(row["controller"]),
+         "saved_frac": _extra(row, ("saved_share", "saved_frac", "bound_share"))}
+        for row in judged["controllers"]
+    ]  # fmt: skip
+    splits = [(r["name"], [r["row"]["split_usd"][p] for p in PARTS]) for r in rows]
+    return {"rows": rows, "bars": cost_bars(splits), "baseline": name_of(judged["baseline"])}
+
+
+def _extra(row: Mapping[str, Any], keys: Sequence[str]) -> float | None:
+    """The first number under one of ``keys``: columns that only some comparisons have."""
+    for key in keys:
+        value = row.get(key)
+        value = value.get("value") if isinstance(value, dict) else value
+        if isinstance(value, int | float):
+            return float(value)
+    return None
+
+
+def read_curves(folder: Path) -> list[tuple[str, list[float], list[float]]]:
+    """Learning curves of a folder of history-*.csv: name, progress and cost in USD a day (second column)."""
+    curves = []
+    for path in sorted(folder.glob("history-*.csv"))[:_MOST_CURVES]:
+        rows = [line.split(",") for line in path.read_text(encoding="utf-8").split()[1:]]
+        if rows:
+            x, y = [float(r[0]) for r in rows], [float(r[1]) for r in rows]
+            curves.append((path.stem.removeprefix("history-"), x, y))
+    return curves
+
+
+def _page(folder: Path) -> dict[str, Any]:
+    found, plan = _read(folder / "opportunities" / "opportunities.json"), _read(folder / "plan" / "schedule.json")
+    judged = _read(folder / "evaluate" / "evaluation.json")
+    curves = read_curves(folder / "training")
+    missing = folder / "no-plan.txt"
+    return {
+        "found": found,
+        "shown": [] if found is None else [{**r, "what": _TYPES.get(r["type"], r["type"])}
+                                           for r in found["opportunities"][:_MOST_FOUND]],
+        "plan": plan,
+        "day": None if plan is None else _plan_page(plan),
+        "no_plan": missing.read_text(encoding="utf-8").strip() if missing.is_file() else "",
+        "judged": judged,
+        "table": None if judged is None else _judged_page(judged),
+        "curves": learning(curves) if curves else None,
+        "parts": list(zip(PARTS, COLORS, strict=True)),
+        "some_usd": _SOME_USD,
+    }  # fmt: skip
+
+
+def energy_html(folder: Path) -> tuple[Markup, str]:
+    """The inner HTML of the chapter and its style, from the folder of the stage; DataError when damaged."""
+    try:
+        html = environment().get_template("energy.html.j2").render(**_page(folder))
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise DataError(f"{folder}: the energy results are damaged ({error}); run the stage 'energy' again") from error
+    return Markup(html), CSS

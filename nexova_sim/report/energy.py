@@ -54,7 +54,9 @@ def _read(path: Path) -> dict[str, Any] | None:
 def cost_bars(rows: Sequence[tuple[str, Sequence[float]]]) -> list[Bars]:
     """Stacked bars of cost splits (parts in the order of PARTS) on one scale; a negative part takes no length."""
     top = max((sum(max(0.0, v) for v in split) for _, split in rows), default=0.0)
-    return [Bars(name, sum(split), tuple(split), stacked(split, COLORS, top, f"Cost of {name}")) for name, split in rows]
+    return [
+        Bars(name, sum(split), tuple(split), stacked(split, COLORS, top, f"Cost of {name}")) for name, split in rows
+    ]
 
 
 def _plan_page(plan: dict[str, Any]) -> dict[str, Any]:

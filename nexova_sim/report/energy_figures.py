@@ -13,18 +13,20 @@ _PALE, _FULL = 0.3, 1.1  # loads of the palest and of the fullest colour
 CURVE_COLORS = tuple(f"--series{n}" for n in range(8))
 
 CSS = (
-    ".en-gantt{display:grid;grid-template-columns:minmax(90px,190px) 1fr;gap:3px 12px;align-items:center;font-size:13px}"
-    ".en-gantt>span{overflow-wrap:anywhere;line-height:1.2}"
+    ".en-gantt{display:grid;grid-template-columns:minmax(90px,190px) 1fr;gap:3px 12px;align-items:center;"
+    "font-size:13px}"
+    ".en-gantt>span{overflow-wrap:anywhere;line-height:1.2}.en-gantt small,.en-cost small{white-space:nowrap}"
+    ".en-do{min-width:15em}"
     ".en-row{display:block;width:100%;height:18px;background:var(--tint);border-radius:3px}"
     ".en-lines{display:block;width:100%;height:120px;background:var(--tint);border-radius:6px}.en-lines.low{height:64px}"
     ".en-clock{display:flex;justify-content:space-between;font-size:12px;color:var(--muted)}"
     ".en-axis{display:flex;justify-content:space-between;flex-wrap:wrap;gap:2px 14px;font-size:13px;margin:10px 0 3px}"
-    ".en-costs{display:grid;grid-template-columns:minmax(110px,190px) 1fr minmax(84px,auto);gap:5px 12px;"
-    "align-items:center;font-size:13.5px;margin:8px 0}.en-costs .n{text-align:right}"
+    ".en-cost{display:grid;grid-template-columns:minmax(110px,180px) 1fr 136px;gap:3px 12px;"
+    "align-items:center;font-size:13.5px;margin:6px 0}.en-cost .n{text-align:right}"
     ".en-stack{display:block;width:100%;height:14px;border-radius:3px}"
     "@media (max-width:760px){.en-gantt{grid-template-columns:1fr;gap:1px}.en-gantt .en-row{margin-bottom:5px}"
-    ".en-gantt>span.en-blank{display:none}.en-costs{grid-template-columns:1fr auto}"
-    ".en-costs .en-bar{grid-column:1/-1;grid-row:auto}}"
+    ".en-gantt>span.en-blank{display:none}.en-cost{grid-template-columns:1fr auto}"
+    ".en-cost .en-bar{grid-column:1/-1;order:1;margin-bottom:4px}}"
 )
 
 
@@ -69,7 +71,7 @@ def gantt(load_frac: Sequence[float], label: str) -> Markup:
         if load > 0.0:
             depth = 0.35 + 0.65 * min(1.0, max(0.0, (load - _PALE) / (_FULL - _PALE)))
             parts.append(f'<rect x="{_W * start / n:.1f}" y="2" width="{_W * (k - start) / n:.1f}" height="16" '
-                         f'fill="var(--series0)" opacity="{depth:.2f}"/>')  # fmt: skip
+                         f'shape-rendering="crispEdges" fill="var(--series0)" opacity="{depth:.2f}"/>')  # fmt: skip
         start = k
     return _svg("en-row", _W, 20.0, label, "".join(parts) + _marks(20.0))
 

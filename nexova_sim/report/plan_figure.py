@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -39,7 +40,7 @@ class PlanPicture(NamedTuple):
 def spans(load_frac: np.ndarray) -> list[tuple[int, int, float]]:
     """Runs of equal load above zero: first step, the one after the last, load."""
     edges = np.flatnonzero(np.r_[True, np.diff(load_frac) != 0.0, True])
-    return [(int(a), int(b), float(load_frac[a])) for a, b in zip(edges[:-1], edges[1:], strict=True)
+    return [(int(a), int(b), float(load_frac[a])) for a, b in pairwise(edges)
             if load_frac[a] > 0.0]  # fmt: skip
 
 

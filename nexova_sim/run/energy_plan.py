@@ -194,7 +194,9 @@ def _write(stage: Stage, mapped: Mapping, summary: dict[str, Any], own: Trace) -
               "machines": [p.ident for p in mapped.machines], "start_ms": mapped.day.start_ms,
               "timezone": mapped.day.timezone}  # fmt: skip
     write_texts(stage, {SUMMARY: json_text(summary), REPLAY: json_text(replay)})
-    rows = [(m["machine_id"], np.array(load)) for m, load in zip(summary["machines"], summary["load_frac"], strict=True)]
+    rows = [
+        (m["machine_id"], np.array(load)) for m, load in zip(summary["machines"], summary["load_frac"], strict=True)
+    ]
     title = f"{summary['dataset']}, {summary['factory']}: schedule by {summary['controller']}"
     rivals = {n: np.array(v) for n, v in summary["total_kw"].items() if n == "bau"}
     figure = plan_figure(PlanPicture(title, summary["start_ms"], summary["timezone"], rows,

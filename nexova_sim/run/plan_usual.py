@@ -1,4 +1,4 @@
-"""What the machines of a dataset usually do at each hour of the week, and what tomorrow is: hours, weather, forecast."""
+"""What machines usually do at each hour of the week, and what tomorrow is: its hours, weather, forecast."""
 
 from __future__ import annotations
 
@@ -105,7 +105,8 @@ def expected_ambient_c(dataset: Dataset, factory: str, day: Tomorrow) -> np.ndar
         return None
     zone = zone_of(day.timezone)
     hours = np.array([_week_hour(ms, zone) for ms in at[mine].tolist()])
-    return usual(ambient[mine][None], hours, day.week_hours)[0]
+    expected: np.ndarray = usual(ambient[mine][None], hours, day.week_hours)[0]
+    return expected
 
 
 def read_forecast(folder: Path, day: Tomorrow) -> dict[str, np.ndarray]:
@@ -131,5 +132,3 @@ def read_forecast(folder: Path, day: Tomorrow) -> dict[str, np.ndarray]:
     if not whole:
         raise DataError(f"{path}: does not cover the day to plan; forecast the dataset that is planned")
     return whole
-
-

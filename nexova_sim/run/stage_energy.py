@@ -55,7 +55,9 @@ def _run(work: Work) -> Metrics:
         raise ConfigError("the experiment has no section 'energy'")
     dataset, folder = work.inputs["dataset"], work.folder / "energy"
     is_verified = part.verify and open_dataset(dataset).manifest.source == "simulate"
-    found = find_opportunities(dataset, part.opportunities, folder / "opportunities", is_verified, overwrite=True).summary
+    found = find_opportunities(
+        dataset, part.opportunities, folder / "opportunities", is_verified, overwrite=True
+    ).summary
     work.progress(1, 3)
     judged = evaluate(part.evaluate, "validation", folder / "evaluate", overwrite=True).summary
     work.progress(2, 3)

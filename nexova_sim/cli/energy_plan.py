@@ -23,7 +23,8 @@ _PARTS = ("energy", "demand", "start", "wear", "shortage")
 
 
 def plan(dataset: DatasetArgument, model: ModelFlag = None, config: ConfigFlag = _DEFAULT,
-         forecast: ForecastFlag = None, settings: SetFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False,
+         forecast: ForecastFlag = None, settings: SetFlag = None, out: OutFlag = None,
+         overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False,
          as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """A schedule for the day after the data: table, Gantt plot, cost beside business as usual and the rule.
 

@@ -15,7 +15,8 @@ from nexova_sim.schedule.model import power_share, state_of, switched
 class Trace(NamedTuple):
     """A played day.
 
-    ``wanted`` and ``load_frac`` (STEPS, m), ``power_kw`` (STEPS, m) of the machines, ``total_kw`` (STEPS,) with the base load, ``temp_c`` and ``stock_h`` (STEPS, m) after each step, ``costs`` (STEPS, N_COSTS) USD,
+    ``wanted`` and ``load_frac`` (STEPS, m), ``power_kw`` (STEPS, m) of the machines, ``total_kw`` (STEPS,)
+    with the base load, ``temp_c`` and ``stock_h`` (STEPS, m) after each step, ``costs`` (STEPS, N_COSTS) USD,
     ``n_trips``.
     """
 

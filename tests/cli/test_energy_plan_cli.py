@@ -232,8 +232,7 @@ def test_a_model_of_another_fleet_is_refused(capsys, tiny_dataset, tmp_path, roo
     flags = ("--set", f"site={tmp_path / 'site.yaml'}", "--out", tmp_path / "p")
     code, _, error = call(capsys, "plan", tiny_dataset, *flags)
     assert (code, "made for a fleet of the kinds" in error) == (3, True)
-    assert call(capsys, "plan", tiny_dataset, *flags, "--model", "bau")[0] == 3
-    assert call(capsys, "plan", tiny_dataset, *flags, "--model", "bau", "--set", "compare=[bau,flat]")[0] == 0
+    assert call(capsys, "plan", tiny_dataset, *flags, "--model", "bau")[0] == 0
 
 
 @pytest.mark.parametrize(("flags", "code"), [
@@ -254,7 +253,7 @@ def test_damaged_plans_are_refused(capsys, planned, tmp_path):
     name = planned.summary["machines"][0]["machine_id"]
     empty = '{"format":"nexova-energy-plan"}'
     for file, text in (("replay.json", "{}"), ("replay.json", "[1"), ("model.json", "{}"), ("manifest.json", empty)):
-        folder = tmp_path / f"{file}-{len(text)}"
+        folder = tmp_path / f"{file}-{text[:2]}"
         shutil.copytree(planned.folder, folder)
         (folder / file).write_text(text, encoding="utf-8")
         assert call(capsys, "explain", folder, "--machine", name, "--time", "08:00")[0] == 3

@@ -22,7 +22,7 @@ dataset: {dataset}
 energy:
   verify: true
   training: {training}
-  overrides: {{opportunities: [window_hours=40], evaluate: [controllers=[bau,flat], baseline=bau, n_resamples=100]}}
+  overrides: {{opportunities: [window_hours=40], evaluate: ["controllers=[bau,flat]", baseline=bau, n_resamples=100]}}
 report: {{max_figures: 0}}
 """
 

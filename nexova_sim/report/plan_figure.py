@@ -75,7 +75,8 @@ def _draw_power(axes: Axes, picture: PlanPicture) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1, ncols=3, frameon=False, fontsize=8)
 
 
-def _draw_price(axes: Axes, price: np.ndarray) -> None:
+def _draw_price(axes: Axes, price_usd_per_kwh: np.ndarray) -> None:
+    price = price_usd_per_kwh
     hours = np.arange(len(price) + 1) * _HOURS / len(price)
     level = np.r_[price, price[-1:]]
     axes.fill_between(hours, level, step="post", color=AMBER, alpha=0.35, lw=0)

@@ -167,9 +167,9 @@ def _round(values: np.ndarray, digits: int = 4) -> list[float]:
     return [round(float(v), digits) for v in values]
 
 
-def _machines(mapped: Mapping, own: Trace, price: np.ndarray) -> list[dict[str, Any]]:
+def _machines(mapped: Mapping, own: Trace, price_usd_per_kwh: np.ndarray) -> list[dict[str, Any]]:
     rows = []
-    steps = np.repeat(price, STEPS // len(price))
+    steps = np.repeat(price_usd_per_kwh, STEPS // len(price_usd_per_kwh))
     for j, placed in enumerate(mapped.machines):
         on = own.load_frac[:, j] > 0.0
         rows.append({

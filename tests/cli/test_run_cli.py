@@ -9,7 +9,7 @@ import pytest
 from nexova_sim.cli.app import run
 
 QUICKSTART = "configs/experiment/quickstart.yaml"
-STAGES = ("simulate", "describe", "alerts", "approvals", "twin", "rul", "anomaly", "report")
+STAGES = ("simulate", "describe", "alerts", "approvals", "twin", "rul", "anomaly", "energy", "report")
 SMALL = [
     "--set",
     "simulate.fleet=configs/fleet/tiny.yaml",

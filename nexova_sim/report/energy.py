@@ -23,7 +23,13 @@ NAMES: Mapping[str, str] = {
     "tou": "time of use",
     "rule": "tuned rule",
     "bids": "bid scheduler",
+    "context": "bid scheduler + linear policy",
     "ppo": "bid scheduler + PPO",
+    "sac": "bid scheduler + SAC",
+    "ppo_alone": "PPO alone",
+    "sac_alone": "SAC alone",
+    "mpc": "model predictive control",
+    "perfect": "perfect information",
 }
 _MOST_FOUND, _MOST_CURVES = 20, 10
 _TYPES = {"OVERSIZING": "oversized", "THERMAL_STRESS": "too hot", "PEAK_SHIFTING": "peak use"}
@@ -87,24 +93,31 @@ def _plan_page(plan: dict[str, Any]) -> dict[str, Any]:
 
 def _judged_page(judged: dict[str, Any]) -> dict[str, Any]:
     """What the template shows of a comparison: a row per controller, and cost bars."""
-    gaps = {row["controller"]: row for row in judged["differences"]}
+    against = judged["baseline"]
+    gaps = {row["controller"]: row for row in judged["differences"] if row["minus"] == against}
+    shares = _shares(judged)
     rows = [
         {"name": name_of(row["controller"]), "row": row, "gap": gaps.get(row["controller"]),
-         "saved_frac": _extra(row, ("saved_share", "saved_frac", "bound_share"))}
+         "shares": shares.get(row["controller"], (None, None))}
         for row in judged["controllers"]
     ]  # fmt: skip
     splits = [(r["name"], [r["row"]["split_usd"][p] for p in PARTS]) for r in rows]
-    return {"rows": rows, "bars": cost_bars(splits), "baseline": name_of(judged["baseline"])}
+    return {"rows": rows, "bars": cost_bars(splits), "baseline": name_of(against), "has_shares": bool(shares)}
 
 
-def _extra(row: Mapping[str, Any], keys: Sequence[str]) -> float | None:
-    """The first number under one of ``keys``: columns that only some comparisons have."""
-    for key in keys:
-        value = row.get(key)
-        value = value.get("value") if isinstance(value, dict) else value
-        if isinstance(value, int | float):
-            return float(value)
-    return None
+def _shares(judged: Mapping[str, Any]) -> dict[str, tuple[float | None, float | None]]:
+    """By controller the share of the bound's saving and of the best known one, when the comparison tells."""
+    found: dict[str, tuple[float | None, float | None]] = {}
+    for row in judged.get("table", ()):
+        if row["world"] == "as made" and (row["bound_share"] is not None or row["best_share"] is not None):
+            found[row["controller"]] = (row["bound_share"], row["best_share"])
+    yard = judged.get("yardsticks") or {}
+    for key, place in (("share_of_bound", 0), ("share_of_best_known", 1)):
+        for name, share in (yard.get(key) or {}).items():
+            pair = list(found.get(name, (None, None)))
+            pair[place] = share["value"]
+            found[name] = (pair[0], pair[1])
+    return found
 
 
 def read_curves(folder: Path) -> list[tuple[str, list[float], list[float]]]:

@@ -16,13 +16,15 @@ from nexova_sim.base.hashing import hash_file
 from nexova_sim.config.energy import SiteConfig
 from nexova_sim.config.plan import ResolvedPlan
 from nexova_sim.kernels.energy import SHIFT_STEPS, STEP_H, STEPS, Days, Site
+from nexova_sim.kernels.energy_context import context_shifts
 from nexova_sim.run.energy_plan import FORMAT, MODEL, REPLAY, cost_row, plan
 from nexova_sim.run.plan_usual import HOUR_MS, zone_of
 from nexova_sim.run.plan_words import reason
+from nexova_sim.schedule.context import Context
 from nexova_sim.schedule.controllers import FIXED, Bids, Controller
 from nexova_sim.schedule.explain import Thought, think
 from nexova_sim.schedule.modelfile import load_model, make_controller
-from nexova_sim.schedule.refine import DECISION_STEPS, Refined, decide, to_shifts, view
+from nexova_sim.schedule.refine import Refined
 from nexova_sim.schedule.site import make_site
 from nexova_sim.schedule.tomorrow import Outlook, make_day
 from nexova_sim.schedule.trace import Force, Trace, batch_at, trace_day
@@ -139,21 +141,21 @@ def explain(source: str | Path, resolved: ResolvedPlan, machine: str, time: str,
     return told | {"counterfactual": forced}
 
 
-def _shifts(replay: Replay, k: int) -> np.ndarray | None:
-    """What a trained policy moves the bids of step ``k`` by, (4 m + 1,); None for the plain scheduler."""
-    if not isinstance(replay.controller, Refined):
-        return None
-    own = replay.controller
-    batch, _ = batch_at(own, replay.site, replay.day, k - k % DECISION_STEPS)
-    moved: np.ndarray = to_shifts(decide(own.layers, view(batch.site, batch.days, batch.state, batch.k, own.params)))
-    return moved[:, 0]
-
-
 def _thought(replay: Replay, k: int) -> Thought | None:
-    if not isinstance(replay.controller, Bids | Refined):
+    """What the scheduler thinks before step ``k``; None for a controller that makes no bids."""
+    own, site, day = replay.controller, replay.site, replay.day
+    if not isinstance(own, Bids | Refined | Context):
         return None
-    batch, _ = batch_at(replay.controller, replay.site, replay.day, k)
-    return think(batch, replay.controller.params, _shifts(replay, k))
+    batch, memory = batch_at(own, site, day, k)
+    shifts: np.ndarray | None = None
+    if isinstance(own, Refined):
+        # Its memory is what its network last moved the bids by; asking for the loads brings it up to this step.
+        shifts = own.loads(batch, memory)[1][:, 0]
+    elif isinstance(own, Context):
+        moved = np.zeros((4 * len(site.rated_kw) + 1, 1))
+        context_shifts(site, day, batch.state, k, own.weights, moved)
+        shifts = moved[:, 0]
+    return think(batch, own.params, shifts)
 
 
 def _told(replay: Replay, thought: Thought, j: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import DryRunFlag, JobsFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SeedFlag, SetFlag
 
-app = typer.Typer(name="forecast", help="Energy forecasts: predict, backtest.", no_args_is_help=True)
+app = typer.Typer(name="forecast", help="Energy forecasts: fit, predict, backtest.", no_args_is_help=True)
 
 DatasetArgument = Annotated[Path, typer.Argument(help="Folder of a dataset.", metavar="DATASET")]
 ConfigFlag = Annotated[
@@ -21,13 +21,19 @@ _MOST_ROWS = 30
 _COLUMNS = ("mase", "rmsse", "wape", "mape_running", "week_kwh_frac", "msis", "coverage_frac", "crps", "mape_met_frac")
 
 
-@app.command()
-def predict(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: SetFlag = None, seed: SeedFlag = None,
-            jobs: JobsFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False,
-            as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
-    """Forecast every machine and factory for the week after the data, with 95 % intervals.
+ModelFlag = Annotated[
+    Path | None,
+    typer.Option("--model", "-m", help="Folder that 'forecast fit' wrote; in place of --config.", metavar="DIR"),
+]
 
-    Example: nexova forecast predict results/worn
+
+@app.command()
+def fit(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: SetFlag = None, seed: SeedFlag = None,
+        jobs: JobsFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False,
+        as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Fit a forecaster and keep it; 'forecast predict --model' uses it until the data change.
+
+    Example: nexova forecast fit results/worn
     """
     echo.configure(as_json, quiet)
     from nexova_sim.config.forecast import load_forecast
@@ -38,7 +44,36 @@ def predict(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: S
         plan = verb.outline(dataset, rules, False)
         echo.result(plan, "\n".join(f"{k}: {v}" for k, v in plan.items()))
         return
-    done = verb.predict(dataset, rules, out, overwrite, jobs)
+    done = verb.fit(dataset, rules, out, overwrite, jobs)
+    found = done.result
+    told = f"{found['model']} fitted to {len(found['series']) - found['left_out']} of {len(found['series'])} series"
+    echo.result({"folder": str(done.folder), **found}, f"{told}, {found['fallbacks']} by a fallback\n{done.folder}",
+                done.run_id)  # fmt: skip
+
+
+@app.command()
+def predict(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: SetFlag = None, seed: SeedFlag = None,
+            model: ModelFlag = None, jobs: JobsFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False,
+            as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+    """Forecast every machine and factory for the week after the data, with 95 % intervals.
+
+    Example: nexova forecast predict results/worn
+    """
+    echo.configure(as_json, quiet)
+    from nexova_sim.base.errors import UsageError
+    from nexova_sim.config.forecast import load_forecast
+    from nexova_sim.run import forecast as verb
+
+    if model is not None and (settings or seed is not None or config != _DEFAULT):
+        raise UsageError(
+            "--model: a fitted model brings its own settings; leave out --config, --set and --seed, or fit again"
+        )
+    rules = load_forecast(config, settings or [], seed)
+    if dry_run:
+        plan = verb.outline(dataset, rules, False)
+        echo.result(plan, "\n".join(f"{k}: {v}" for k, v in plan.items()))
+        return
+    done = verb.predict(dataset, rules, out, overwrite, jobs, model)
     found = done.result
     for row in [r for r in found["series"] if r["why"]][:_MOST_ROWS]:
         echo.note(f"{row['series']}: {'left out' if row['model'] is None else 'by ' + row['model']}, {row['why']}")

@@ -68,7 +68,10 @@ class ProphetSettings(Strict):
 
 
 class BacktestConfig(Strict):
-    """Rolling origins, the last one a horizon before the end. No model is called better on fewer than 12 origins."""
+    """Rolling origins, the last one a horizon before the end. No model is called better on fewer than 12 origins.
+
+    ``floor_replicas`` lives of a simulated fleet make the oracle floor; 0 leaves it out.
+    """
 
     origins: Annotated[int, Field(ge=1, le=400)] = 12
     step_h: Annotated[int, Field(ge=1, le=672)] = 168
@@ -76,6 +79,7 @@ class BacktestConfig(Strict):
         "blend", "hour_of_week", "median4", "fourier_ridge", "prophet_map", "seasonal_naive_24",
     )  # fmt: skip
     gate_mape_percent: Positive = 5.0
+    floor_replicas: Annotated[int, Field(ge=0, le=1000)] = 16
     running_frac: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
 
 

@@ -15,6 +15,8 @@ from nexova_sim.forecast.hours import HOUR_MS, Series
 from nexova_sim.forecast.metrics import METRICS, judge, paired, scales_of
 from nexova_sim.forecast.panel import HORIZON_H, Forecast, wall_clock
 
+ORACLE = "oracle_floor"
+_MEAN_ONLY = ("mase", "rmsse", "wape", "mape_running", "week_kwh_frac", "week_cost_frac")
 NAIVE, LEAST_ORIGINS, LEAST_TRAIN_H = "seasonal_naive_24", 12, 336
 Progress = Callable[[int, int], None]
 
@@ -54,8 +56,12 @@ def prices(series: Series, tariff: Tariff, origin: int) -> np.ndarray:
 
 
 def run_backtest(series: Series, config: ForecastConfig, options: Options,
-                 progress: Progress = lambda _done, _total: None) -> Backtest:  # fmt: skip
-    """Forecast from every origin by every model of the configuration; the naive one is always among them."""
+                 progress: Progress = lambda _done, _total: None, floor_kwh: np.ndarray | None = None
+                 ) -> Backtest:  # fmt: skip
+    """Forecast from every origin by every model of the configuration; the naive one is always among them.
+
+    ``floor_kwh`` (n, t), the generator's own mean, is judged like a model (``ORACLE``), without an interval.
+    """
     models = tuple(dict.fromkeys([*config.backtest.models, NAIVE]))
     origins = origins_of(series.n_hours, config)
     n = len(series.ids)
@@ -72,6 +78,14 @@ def run_backtest(series: Series, config: ForecastConfig, options: Options,
             for key, column in judge(Forecast(made.mean, made.low, made.high), actual, scales, price).items():
                 values[model][key][row] = column
             progress(row * len(models) + number + 1, len(origins) * len(models))
+        if floor_kwh is not None:
+            mean = floor_kwh[:, origin : origin + HORIZON_H]
+            found = judge(Forecast(mean, mean, mean), actual, scales, price)
+            table = values.setdefault(ORACLE, {k: np.full((len(origins), n), np.nan) for k in METRICS})
+            for key in _MEAN_ONLY:
+                table[key][row] = found[key]
+    if floor_kwh is not None:
+        models, fallbacks = (*models, ORACLE), fallbacks | {ORACLE: 0}
     return Backtest(models, origins, values, {m: fallbacks[m] / (len(origins) * max(1, n)) for m in models})
 
 

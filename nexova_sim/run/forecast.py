@@ -21,12 +21,16 @@ from nexova_sim.forecast.backtest import Backtest, origins_of, run_backtest, sum
 from nexova_sim.forecast.forecast import FleetForecast, forecast_at
 from nexova_sim.forecast.forecasters import Options, find_model
 from nexova_sim.forecast.hours import HOUR_MS, Series, read_series
+from nexova_sim.forecast.output import FORECAST_NAME as FORECAST
+from nexova_sim.forecast.residual import Residuals, day_ahead
+from nexova_sim.run.forecast_fit import FITTED_NAME, MODEL_NAME, fitted_table, load_fitted, model_text, series_hash
+from nexova_sim.run.forecast_floor import floor_energy
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
 Progress = Callable[[int, int], None]
 FORMAT = "nexova-forecast"
-FORECAST, BACKTEST, HISTORY = "forecast.parquet", "backtest.parquet", "history.parquet"
-ROOMS = ("base", "config", "kernels", "schema", "dataset", "forecast", "run")
+BACKTEST, HISTORY, RESIDUALS, READY = "backtest.parquet", "history.parquet", "residuals.parquet", "ready.ndjson"
+ROOMS = ("base", "config", "kernels", "schema", "simulate", "dataset", "forecast", "run")
 _HISTORY_H = 336
 
 
@@ -52,25 +56,62 @@ def _options(config: ForecastConfig, jobs: int | None) -> Options:
     return Options(config.prophet, config.seed, jobs)
 
 
-def predict(source: str | Path, config: ForecastConfig, out: Path | None = None, overwrite: bool = False,
-            jobs: int | None = None) -> ForecastResult:  # fmt: skip
-    """Forecast every series of a dataset from its end on; forecast.parquet has one row per series and hour.
+def fit(source: str | Path, config: ForecastConfig, out: Path | None = None, overwrite: bool = False,
+        jobs: int | None = None) -> ForecastResult:  # fmt: skip
+    """Fit the forecaster of a configuration to a dataset; ``predict`` takes the folder as its ``model``.
 
-    A series that cannot be forecast is left out and named with the reason. Raises DataError when no hour is there.
+    Raises DataError when no hour is there.
     """
     dataset = open_dataset(source)
     find_model(config.model)
-    hashes = _identity("predict", dataset, config)
+    hashes = _identity("fit", dataset, config)
+    folder, ident = _place("fit", dataset, hashes, out), run_id(*hashes)
+    if not overwrite and is_same(folder, *hashes):
+        return ForecastResult(folder, ident, read_result(folder, "fit"), True)
+    series = read_series(dataset, config)
+    made = forecast_at(series, series.n_hours, config.model, config.train_h, _options(config, jobs))
+    result = _told(series, made, config) | {"data_hash": series_hash(series)}
+    with staged(folder, {"config": hashes[0], "code": hashes[1]}, overwrite) as stage:
+        _write_table(stage, FITTED_NAME, fitted_table(series, made))
+        write_durably(stage.folder / MODEL_NAME, model_text(series, made, config).encode())
+        _finish(stage, "fit", config, result, hashes, (FITTED_NAME, MODEL_NAME))
+    return ForecastResult(folder, ident, result, False)
+
+
+def predict(source: str | Path, config: ForecastConfig, out: Path | None = None, overwrite: bool = False,
+            jobs: int | None = None, model: Path | None = None) -> ForecastResult:  # fmt: skip
+    """Forecast every series of a dataset from its end on; forecast.parquet has one row per series and hour.
+
+    With the folder of a fitted ``model`` its configuration is used, and its fit when the data are still those it was
+    fitted to; else it is fitted anew. Beside the forecast stand the residuals of the last days' day-ahead forecasts and
+    a ``forecast_ready`` event per machine for ``nexova events replay``. A series that cannot be forecast is left out and
+    named with the reason. Raises DataError when no hour is there.
+    """
+    dataset = open_dataset(source)
+    fitted = None if model is None else load_fitted(model)
+    config = config if fitted is None else fitted.config
+    find_model(config.model)
+    hashes = _identity("predict" if fitted is None else f"predict {fitted.data_hash}", dataset, config)
     folder, ident = _place("predict", dataset, hashes, out), run_id(*hashes)
     if not overwrite and is_same(folder, *hashes):
         return ForecastResult(folder, ident, read_result(folder, "predict"), True)
     series = read_series(dataset, config)
-    made = forecast_at(series, series.n_hours, config.model, config.train_h, _options(config, jobs))
-    result = _told(series, made, config)
+    options = _options(config, jobs)
+    is_same_data = fitted is not None and fitted.data_hash == series_hash(series)
+    made = (fitted.forecast if fitted is not None and is_same_data else
+            forecast_at(series, series.n_hours, config.model, config.train_h, options))  # fmt: skip
+    gone = day_ahead(series, config.model, config.train_h, options, config.residual_days)
+    result = _told(series, made, config) | {
+        "fit": "new" if fitted is None else "kept" if is_same_data else "again: the data have changed",
+        "residual_hours": gone.z.shape[1],
+        "residual_model": gone.model,
+    }
     with staged(folder, {"config": hashes[0], "code": hashes[1]}, overwrite) as stage:
         _write_table(stage, FORECAST, _rows(series, made, config))
         _write_table(stage, HISTORY, _history(series))
-        _finish(stage, "predict", config, result, hashes, (FORECAST, HISTORY))
+        _write_table(stage, RESIDUALS, _gone(series, gone))
+        write_durably(stage.folder / READY, ready_events(series, made, config).encode())
+        _finish(stage, "predict", config, result, hashes, (FORECAST, HISTORY, RESIDUALS, READY))
     return ForecastResult(folder, ident, result, False)
 
 
@@ -86,7 +127,8 @@ def backtest(source: str | Path, config: ForecastConfig, out: Path | None = None
     if not overwrite and is_same(folder, *hashes):
         return ForecastResult(folder, ident, read_result(folder, "backtest"), True)
     series = read_series(dataset, config)
-    done = run_backtest(series, config, _options(config, jobs), progress)
+    floor = floor_energy(dataset, series, config.backtest.floor_replicas)
+    done = run_backtest(series, config, _options(config, jobs), progress, floor)
     result = summarise(done, series, config)
     with staged(folder, {"config": hashes[0], "code": hashes[1]}, overwrite) as stage:
         _write_table(stage, BACKTEST, _judged(series, done))
@@ -147,6 +189,32 @@ def _history(series: Series) -> pa.Table:
         "timestamp": _time(np.tile(hours, len(series.ids))),
         "energy_kwh": series.energy_kwh[:, -n:].ravel(),
     })  # fmt: skip
+
+
+def _gone(series: Series, gone: Residuals) -> pa.Table:
+    """Long table: series, timestamp, energy measured, day-ahead forecast, and their difference in standard deviations."""
+    n, h = gone.z.shape
+    hours = gone.start_ms + HOUR_MS * np.arange(h)
+    energy = series.energy_kwh[:, series.n_hours - h :]
+    return pa.table({
+        "series": pa.array(np.repeat(series.ids, h).tolist(), pa.string()),
+        "timestamp": _time(np.tile(hours, n)),
+        "energy_kwh": energy.ravel(), "mean_kwh": gone.mean_kwh.ravel(), "z": gone.z.ravel(),
+    })  # fmt: skip
+
+
+def ready_events(series: Series, made: FleetForecast, config: ForecastConfig) -> str:
+    """One line of JSON per machine that was forecast, in the shape ``nexova events replay --forecasts`` reads."""
+    when = str(np.datetime64(made.origin_ms, "ms")) + "Z"
+    lines = []
+    for i, name in enumerate(series.ids):
+        if series.levels[i] != "machine" or not made.made_by[i]:
+            continue
+        columns = {key: [round(float(v), 4) for v in values[i, : config.horizon_h]]
+                   for key, values in (("meanKwh", made.mean), ("lowKwh", made.low), ("highKwh", made.high))}  # fmt: skip
+        lines.append(json.dumps({"machineId": name, "timestamp": when, "model": made.made_by[i], "stepHours": 1,
+                                 "intervalPercent": 95, **columns}, ensure_ascii=False, allow_nan=False))  # fmt: skip
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _judged(series: Series, done: Backtest) -> pa.Table:

@@ -53,8 +53,8 @@ def fit(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: SetFl
 
 @app.command()
 def predict(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: SetFlag = None, seed: SeedFlag = None,
-            model: ModelFlag = None, jobs: JobsFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False, dry_run: DryRunFlag = False,
-            as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
+            model: ModelFlag = None, jobs: JobsFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False,
+            dry_run: DryRunFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """Forecast every machine and factory for the week after the data, with 95 % intervals.
 
     Example: nexova forecast predict results/worn

@@ -84,8 +84,8 @@ def predict(source: str | Path, config: ForecastConfig, out: Path | None = None,
 
     With the folder of a fitted ``model`` its configuration is used, and its fit when the data are still those it was
     fitted to; else it is fitted anew. Beside the forecast stand the residuals of the last days' day-ahead forecasts and
-    a ``forecast_ready`` event per machine for ``nexova events replay``. A series that cannot be forecast is left out and
-    named with the reason. Raises DataError when no hour is there.
+    a ``forecast_ready`` event per machine for ``nexova events replay``. A series that cannot be forecast is left out
+    and named with the reason. Raises DataError when no hour is there.
     """
     dataset = open_dataset(source)
     fitted = None if model is None else load_fitted(model)
@@ -192,7 +192,7 @@ def _history(series: Series) -> pa.Table:
 
 
 def _gone(series: Series, gone: Residuals) -> pa.Table:
-    """Long table: series, timestamp, energy measured, day-ahead forecast, and their difference in standard deviations."""
+    """Long table: series, timestamp, energy measured, its day-ahead forecast, and z of their difference."""
     n, h = gone.z.shape
     hours = gone.start_ms + HOUR_MS * np.arange(h)
     energy = series.energy_kwh[:, series.n_hours - h :]
@@ -204,16 +204,23 @@ def _gone(series: Series, gone: Residuals) -> pa.Table:
 
 
 def ready_events(series: Series, made: FleetForecast, config: ForecastConfig) -> str:
-    """One line of JSON per machine that was forecast, in the shape ``nexova events replay --forecasts`` reads."""
-    when = str(np.datetime64(made.origin_ms, "ms")) + "Z"
+    """One line of JSON per machine that was forecast, in the shape ``nexova events replay --forecasts`` reads.
+
+    The event's time is the last moment of the data: with them the forecast is there.
+    """
+    about = {
+        "timestamp": str(np.datetime64(made.origin_ms - 1, "ms")) + "Z",
+        "origin": str(np.datetime64(made.origin_ms, "ms")) + "Z",
+        "stepHours": 1,
+        "intervalPercent": 95,
+    }
+    bands = (("meanKwh", made.mean), ("lowKwh", made.low), ("highKwh", made.high))
     lines = []
     for i, name in enumerate(series.ids):
-        if series.levels[i] != "machine" or not made.made_by[i]:
-            continue
-        columns = {key: [round(float(v), 4) for v in values[i, : config.horizon_h]]
-                   for key, values in (("meanKwh", made.mean), ("lowKwh", made.low), ("highKwh", made.high))}  # fmt: skip
-        lines.append(json.dumps({"machineId": name, "timestamp": when, "model": made.made_by[i], "stepHours": 1,
-                                 "intervalPercent": 95, **columns}, ensure_ascii=False, allow_nan=False))  # fmt: skip
+        if series.levels[i] == "machine" and made.made_by[i]:
+            columns = {key: [round(float(v), 4) for v in values[i, : config.horizon_h]] for key, values in bands}
+            event = {"machineId": name, **about, "model": made.made_by[i], **columns}
+            lines.append(json.dumps(event, ensure_ascii=False, allow_nan=False))
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -68,9 +68,7 @@ def load_fitted(folder: Path) -> FittedModel:
     """A model folder; DataError when it is none, or was changed after it was written."""
     place = folder / MODEL_NAME
     if not place.is_file():
-        raise DataError(
-            f"{folder}: is no fitted forecaster ({MODEL_NAME} is missing); 'nexova forecast fit' writes one"
-        )
+        raise DataError(f"{folder}: is no fitted forecaster, {MODEL_NAME} is missing; run 'nexova forecast fit'")
     try:
         manifest = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
         for entry in manifest["files"]:
@@ -80,13 +78,13 @@ def load_fitted(folder: Path) -> FittedModel:
         config = build(ForecastConfig, about["config"], str(place))
         ids = tuple(row["id"] for row in about["series"])
         table = pq.read_table(folder / FITTED_NAME)
-        arrays = [table[c].to_numpy().reshape(len(ids), HORIZON_H) for c in ("mean_kwh", "low_kwh", "high_kwh")]
-        made = FleetForecast(int(about["origin_ms"]), *arrays, tuple(row["made_by"] for row in about["series"]),
+        mean, low, high = (table[c].to_numpy().reshape(-1, HORIZON_H) for c in ("mean_kwh", "low_kwh", "high_kwh"))
+        if len(mean) != len(ids):
+            raise DataError(f"{folder}: {FITTED_NAME} has other series than {MODEL_NAME}; fit again")
+        made = FleetForecast(int(about["origin_ms"]), mean, low, high, tuple(row["made_by"] for row in about["series"]),
                              tuple(row["why"] for row in about["series"]))  # fmt: skip
         return FittedModel(config, str(about["data_hash"]), ids, made)
     except NexovaError:
         raise
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise DataError(
-            f"{folder}: damaged model ({error}); fit again with 'nexova forecast fit --overwrite'"
-        ) from error
+        raise DataError(f"{folder}: damaged model ({error}); run 'nexova forecast fit --overwrite'") from error

@@ -14,6 +14,15 @@ START = pd.Timestamp("2026-03-01T00:00:00Z")  # a change to summer time lies in 
 DAYS = 42
 
 
+def mapping(folder):
+    path = folder / "map.yaml"
+    path.write_text(
+        "name: hostile\ntimestamp: {column: timestamp}\nmachine: {column: machine}\n"
+        "default_machine: {kind: pump}\nchannels:\n  power_kw: {column: power_kw, unit: kW}\n", encoding="utf-8"
+    )  # fmt: skip
+    return path
+
+
 def usual(rng, n):
     hours = np.arange(n)
     return 20.0 + 8.0 * np.sin(hours / 24 * 2 * np.pi) + 3.0 * (hours // 24 % 7 < 5) + 0.3 * rng.standard_normal(n)
@@ -21,7 +30,7 @@ def usual(rng, n):
 
 def frame(name, values, hours=None):
     hours = np.arange(len(values)) if hours is None else hours
-    return pd.DataFrame({"machine_id": name, "timestamp": START + pd.to_timedelta(hours, unit="h"), "power_kw": values})
+    return pd.DataFrame({"machine": name, "timestamp": START + pd.to_timedelta(hours, unit="h"), "power_kw": values})
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +57,7 @@ def plant(tmp_path_factory):
     table["timestamp"] = table["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     path = folder / "export.csv"
     table.to_csv(path, index=False)
-    assert run(["ingest", str(path), "--out", str(folder / "data"), "--quiet"]) in (0, None)
+    assert run(["ingest", str(path), "--map", str(mapping(path.parent)), "--out", str(folder / "data"), "--quiet"]) == 0
     return folder / "data"
 
 
@@ -90,8 +99,8 @@ def test_a_backtest_of_bad_series_has_finite_tables(plant, tmp_path, capsys):
 @pytest.mark.parametrize(("rows", "code"), [("", 3), ("a,2026-01-01T00:00:00Z,\n", 3)])
 def test_nothing_to_forecast_is_a_data_error(tmp_path, rows, code):
     path = tmp_path / "export.csv"
-    path.write_text("machine_id,timestamp,power_kw\n" + rows, encoding="utf-8")
-    made = run(["ingest", str(path), "--out", str(tmp_path / "data"), "--quiet"])
+    path.write_text("machine,timestamp,power_kw\n" + rows, encoding="utf-8")
+    made = run(["ingest", str(path), "--map", str(mapping(path.parent)), "--out", str(tmp_path / "data"), "--quiet"])
     if made == 0:
         made = run(["forecast", "predict", str(tmp_path / "data"), "--out", str(tmp_path / "p"), "--quiet"])
     assert made == code

@@ -314,5 +314,3 @@ def test_pieces_of_the_blend_by_hand():
     kb.weigh(error, np.array([8.0, 3.0, 1.1, 0.25, 0.015, 4.0]), weight)
     np.testing.assert_allclose(weight.sum(axis=0), 1.0)
     assert (weight[0] > weight[1]).all()
-    for name in ("day_errors", "residuals", "cell_scales", "band_factors", "blend_series", "blend_fleet"):
-        assert callable(getattr(kb, name))

@@ -11,13 +11,20 @@ from nexova_sim.cli.app import run
 from nexova_sim.config.experiment import load_experiment
 from nexova_sim.config.forecast import load_forecast
 from nexova_sim.config.load import load_fleet
+from nexova_sim.dataset.read import open_dataset
+from nexova_sim.forecast.backtest import ORACLE
+from nexova_sim.forecast.forecast import forecast_at
+from nexova_sim.forecast.forecasters import Options
+from nexova_sim.forecast.hours import read_series
 from nexova_sim.report.forecast import fans, forecast_html
 from nexova_sim.run import bench_forecast as bench
 from nexova_sim.run import forecast as verb
 from nexova_sim.run.experiment import run_experiment
+from nexova_sim.run.forecast_fit import fitted_table, load_fitted, model_text, series_hash
+from nexova_sim.run.forecast_floor import floor_energy
 from nexova_sim.run.simulate import simulate
 
-RULES = ["model=median4", "backtest.origins=2", "backtest.models=[median4, hour_of_week]"]
+RULES = ["model=median4", "backtest.origins=2", "backtest.models=[median4, hour_of_week]", "backtest.floor_replicas=3"]
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +55,11 @@ def test_a_forecast_leaves_a_whole_folder(month, tmp_path):
 def test_a_backtest_leaves_a_row_per_model_origin_and_series(month, tmp_path):
     done = verb.backtest(month, load_forecast("configs/forecast/default.yaml", RULES), tmp_path / "b")
     table = pq.read_table(done.folder / verb.BACKTEST)
-    assert table.num_rows == 3 * 2 * 9
-    assert set(done.result["models"]) == {"median4", "hour_of_week", "seasonal_naive_24"}
+    assert table.num_rows == 4 * 2 * 9
+    models = done.result["models"]
+    assert set(models) == {"median4", "hour_of_week", "seasonal_naive_24", ORACLE}
+    assert models[ORACLE]["mase"] < min(row["mase"] for name, row in models.items() if name != ORACLE)
+    assert models[ORACLE]["coverage_frac"] is None
     assert verb.backtest(month, load_forecast("configs/forecast/default.yaml", RULES), tmp_path / "b").was_there
     plan = verb.outline(month, load_forecast("configs/forecast/default.yaml", RULES), True)
     assert plan["origins"] == 2
@@ -114,3 +124,73 @@ def test_benchmarks_against_the_library():
     assert bench.map_ratio() > 100
     assert bench.map_won() >= 0.9
     assert bench.map_gap() < 5
+
+
+def test_a_fitted_model_is_kept_until_the_data_change(month, tmp_path, capsys):
+    rules = load_forecast("configs/forecast/default.yaml", RULES)
+    plain = verb.predict(month, rules, tmp_path / "p")
+    done = verb.fit(month, rules, tmp_path / "m")
+    assert verb.fit(month, rules, tmp_path / "m").was_there
+    model = load_fitted(tmp_path / "m")
+    assert model.config == rules
+    assert model.data_hash == done.result["data_hash"]
+    other = load_forecast("configs/forecast/default.yaml", ["model=hour_of_week"])
+    kept = verb.predict(month, other, tmp_path / "k", model=tmp_path / "m")
+    assert kept.result["fit"] == "kept"
+    assert (kept.folder / verb.FORECAST).read_bytes() == (plain.folder / verb.FORECAST).read_bytes()
+    fleet = load_fleet(
+        "configs/fleet/tiny.yaml", ["days=36", "dt_s=3600", "load_interval_s=3600", "faults.scheduled=[]"]
+    )
+    longer = simulate(fleet, tmp_path / "longer", jobs=1).folder
+    again = verb.predict(longer, other, tmp_path / "a", model=tmp_path / "m")
+    assert again.result["fit"].startswith("again")
+    assert again.result["origin_ms"] == plain.result["origin_ms"] + 86_400_000
+    assert run(["forecast", "fit", str(month), "--set", "model=median4", "--out", str(tmp_path / "c")]) == 0
+    assert run(["forecast", "fit", str(month), "--dry-run", "--out", str(tmp_path / "never")]) == 0
+    words = ["forecast", "predict", str(month), "--model"]
+    assert run([*words, str(tmp_path / "c"), "--out", str(tmp_path / "d")]) == 0
+    assert run([*words, str(tmp_path / "c"), "--set", "seed=1", "--out", str(tmp_path / "e")]) == 2
+    assert run([*words, str(tmp_path / "none"), "--out", str(tmp_path / "e")]) == 3
+    (tmp_path / "c" / "model.json").write_text("{}", encoding="utf-8")
+    assert run([*words, str(tmp_path / "c"), "--out", str(tmp_path / "e")]) == 3
+    assert not (tmp_path / "e").exists()
+    assert "was changed" in capsys.readouterr().err
+
+
+def test_parts_of_a_model_folder(month):
+    rules = load_forecast("configs/forecast/default.yaml", RULES)
+    series = read_series(open_dataset(month), rules)
+    other = series._replace(energy_kwh=series.energy_kwh + 1e-9)
+    assert series_hash(series) == series_hash(series._replace()) != series_hash(other)
+    made = forecast_at(series, series.n_hours, "median4", 1440, Options())
+    assert json.loads(model_text(series, made, rules))["data_hash"] == series_hash(series)
+    assert fitted_table(series, made).num_rows == 9 * 168
+    lines = [json.loads(line) for line in verb.ready_events(series, made, rules).splitlines()]
+    assert len(lines) == 8
+    assert len(lines[0]["meanKwh"]) == 168
+
+
+def test_the_forecast_is_an_event(month, tmp_path, capsysbinary):
+    done = verb.predict(month, load_forecast("configs/forecast/default.yaml", RULES), tmp_path / "p")
+    table = pq.read_table(done.folder / verb.RESIDUALS)
+    assert table.num_rows == 9 * done.result["residual_hours"] == 9 * 14 * 24
+    ready = str(done.folder / verb.READY)
+    assert run(["events", "replay", str(month), "--types", "forecast_ready", "--forecasts", ready]) == 0
+    events = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+    assert len(events) == 8
+    assert {e["type"] for e in events} == {"forecast_ready"}
+    assert events[0]["forecast"]["intervalPercent"] == 95
+
+
+def test_the_floor_is_the_mean_of_other_lives(month):
+    rules = load_forecast("configs/forecast/default.yaml", RULES)
+    dataset = open_dataset(month)
+    series = read_series(dataset, rules)
+    floor = floor_energy(dataset, series, 3)
+    assert floor.shape == series.energy_kwh.shape
+    machines = [i for i, level in enumerate(series.levels) if level == "machine"]
+    factory = series.levels.index("factory")
+    np.testing.assert_allclose(floor[factory], floor[machines].sum(axis=0), rtol=1e-9)
+    ratio = np.nanmean(floor[machines]) / np.nanmean(series.energy_kwh[machines])
+    assert 0.85 < ratio < 1.15
+    assert floor_energy(dataset, series, 0) is None

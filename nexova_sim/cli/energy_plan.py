@@ -54,13 +54,22 @@ def _schedule(summary: dict[str, Any]) -> str:
                 for m, load in zip(summary["machines"], summary["load_frac"], strict=True)]  # fmt: skip
     heads = ["machine", "planned as", "rated kW", "work h", "on h", "starts", "kWh", "$", "06 to 06, an hour a sign"]
     costs = [[name, row["total_usd"], *(row[f"{p}_usd"] for p in _PARTS), row["peak_kw"],
-              "" if name == summary["controller"] else round(summary["saving_usd"][name], 2)]
-             for name, row in summary["costs"].items()]  # fmt: skip
-    cost_heads = ["controller", "$", *_PARTS, "peak kW", "the plan saves $"]
+              *_saved(summary, name)] for name, row in summary["costs"].items()]  # fmt: skip
+    n_days = summary["scenarios"]["n_days"]
+    cost_heads = ["controller", "$", *_PARTS, "peak kW", "the plan saves $", f"on {n_days} days like it, $"]
     usual = summary["usual"]
-    text = (f"as the machines usually ran: {usual['energy_kwh']:,.0f} kWh for {usual['energy_usd']:,.2f} $, highest "
-            f"hour {usual['peak_kw']:,.1f} kW")  # fmt: skip
+    text = (f"as the machines usually ran: {usual['energy_kwh']:,.0f} kWh, energy {usual['energy_usd']:,.1f} $, demand "
+            f"{usual['demand_usd']:,.1f} $ (highest hour {usual['peak_kw']:,.1f} kW)")  # fmt: skip
     return f"{echo.grid(machines, heads)}\n\n{echo.grid(costs, cost_heads)}\n\n{text}"
+
+
+def _saved(summary: dict[str, Any], name: str) -> tuple[str, str]:
+    """What the plan saves against a controller on the day, and its mean and the range of 90 % of days like it."""
+    if name == summary["controller"]:
+        return "", ""
+    row = summary["scenarios"]["saving"][name]
+    return (f"{summary['saving_usd'][name]:.2f}",
+            f"{row['mean_usd']:.2f} [{row['low_usd']:.2f}, {row['high_usd']:.2f}]")  # fmt: skip
 
 
 def _strip(load: list[float]) -> str:

@@ -34,6 +34,12 @@ class PlanConfig(Strict):
     model: str = "configs/energy/models/bids-0.json"
     compare: Annotated[list[Rival], Field(max_length=4)] = ["bau", "flat", "tou", "rule"]
     rule_model: str = "configs/energy/models/rule-0.json"
+    fit_iterations: Annotated[int, Field(ge=0, le=1000)] = 40
+    fit_population: Annotated[int, Field(ge=4, le=256)] = 16
+    fit_days: Annotated[int, Field(ge=1, le=1000)] = 24
+    n_scenarios: Annotated[int, Field(ge=1, le=10_000)] = 64
+    work_spread_frac: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     least_seen_frac: Frac = 0.1
 
     @model_validator(mode="after")
@@ -42,6 +48,8 @@ class PlanConfig(Strict):
             raise ValueError(
                 f"prices_usd_per_kwh has {len(self.prices_usd_per_kwh)} prices; give 24, the first for 06:00, or none"
             )
+        if self.fit_population % 2:
+            raise ValueError(f"fit_population must be even (samples are mirrored), got {self.fit_population}")
         if len(set(self.compare)) != len(self.compare):
             raise ValueError("compare: a controller stands twice")
         return self

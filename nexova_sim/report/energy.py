@@ -23,6 +23,7 @@ NAMES: Mapping[str, str] = {
     "tou": "time of use",
     "rule": "tuned rule",
     "bids": "bid scheduler",
+    "fitted": "bid scheduler fitted to this fleet",
     "context": "bid scheduler + linear policy",
     "ppo": "bid scheduler + PPO",
     "sac": "bid scheduler + SAC",
@@ -78,7 +79,7 @@ def _plan_page(plan: dict[str, Any]) -> dict[str, Any]:
         for m, load in zip(plan["machines"], plan["load_frac"], strict=True)
     ]
     costs = [(name_of(n), [row[f"{p}_usd"] for p in PARTS]) for n, row in plan["costs"].items()]
-    saving = {name_of(n): v for n, v in plan["saving_usd"].items()}
+    saving = {name_of(n): v for n, v in plan["scenarios"]["saving"].items()}
     return {
         "rows": rows,
         "power": day_lines(lines, "Power of the site over the day"),

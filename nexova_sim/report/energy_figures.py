@@ -21,7 +21,7 @@ CSS = (
     ".en-lines{display:block;width:100%;height:120px;background:var(--tint);border-radius:6px}.en-lines.low{height:64px}"
     ".en-clock{display:flex;justify-content:space-between;font-size:12px;color:var(--muted)}"
     ".en-axis{display:flex;justify-content:space-between;flex-wrap:wrap;gap:2px 14px;font-size:13px;margin:10px 0 3px}"
-    ".en-cost{display:grid;grid-template-columns:minmax(110px,180px) 1fr 136px;gap:3px 12px;"
+    ".en-cost{display:grid;grid-template-columns:minmax(110px,180px) 1fr 200px;gap:3px 12px;"
     "align-items:center;font-size:13.5px;margin:6px 0}.en-cost .n{text-align:right}"
     ".en-stack{display:block;width:100%;height:14px;border-radius:3px}"
     "@media (max-width:760px){.en-gantt{grid-template-columns:1fr;gap:1px}.en-gantt .en-row{margin-bottom:5px}"

@@ -20,6 +20,7 @@ from nexova_sim.kernels.energy import SHIFTS, STEP_H, STEPS
 from nexova_sim.report.plan_figure import PlanPicture, plan_figure
 from nexova_sim.report.trajectory import figure_bytes
 from nexova_sim.run.energy import EnergyResult, config_text, json_text, read_summary, seal, write_texts
+from nexova_sim.run.plan_fit import FITTED, compared, fit_model, judge, make_world
 from nexova_sim.run.plan_site import Mapping, map_dataset
 from nexova_sim.run.plan_usual import HOUR_MS
 from nexova_sim.schedule.controllers import FIXED, Controller
@@ -97,8 +98,9 @@ def plan(dataset: str | Path, resolved: ResolvedPlan, model: str | None = None, 
          overwrite: bool = False, forecast: Path | None = None) -> EnergyResult:  # fmt: skip
     """Plan the day after ``dataset``; writes plan.parquet, schedule.json, replay.json, plan.png and plan.svg.
 
-    ``model`` is a model file, a folder with one, or the name of a controller without parameters. Raises ConfigError or
-    DataError for a dataset without energy, a model that is missing or was made for another fleet.
+    ``model`` is a model file, a folder with one, or the name of a controller without parameters, used as it is. Without
+    it the shipped scheduler is fitted to the fleet, and kept as shipped when that costs less on other days. Raises
+    ConfigError or DataError for a dataset without energy, a model that is missing or was made for another fleet.
     """
     opened = open_dataset(dataset)
     name, path = planner(resolved, model)
@@ -108,16 +110,26 @@ def plan(dataset: str | Path, resolved: ResolvedPlan, model: str | None = None, 
     if not overwrite and is_same(folder, *hashes):
         return EnergyResult(folder, ident, read_summary(folder, SUMMARY), True)
     mapped = map_dataset(opened, resolved, forecast)
-    controller = _controller(name, path, mapped.site)
-    site, day = make_site(mapped.site), make_day(make_site(mapped.site), mapped.outlook)
+    site = make_site(mapped.site)
+    world = make_world(site, make_day(site, mapped.outlook), resolved.plan)
+    shipped = None if path is None else load_model(path)
     rule = find_config(resolved.plan.rule_model, Path(resolved.folder))
-    rivals = {n: _controller(n, rule if n == "rule" else None, mapped.site) for n in resolved.plan.compare if n != name}
-    traces = {name: trace_day(controller, site, day)} | {n: trace_day(c, site, day) for n, c in rivals.items()}
-    summary = _summary(opened, mapped, name, traces)
+    controllers = {name: _controller(name, path, mapped.site)}
+    controllers |= {n: _controller(n, rule if n == "rule" else None, mapped.site) for n in resolved.plan.compare
+                    if n != name}  # fmt: skip
+    own, kept = name, shipped
+    if shipped is not None and name == "bids" and model is None and resolved.plan.fit_iterations:
+        fitted = fit_model(world, shipped, resolved.plan)
+        controllers = {FITTED: make_controller(fitted, mapped.site, Path(FITTED))} | controllers
+    costs = judge(world, controllers)
+    if FITTED in costs and costs[FITTED].mean() < costs[name].mean():
+        own, kept = FITTED, fitted
+    traces = {n: trace_day(controllers[n], site, world.day) for n in sorted(controllers, key=lambda n: n != own)}
+    summary = _summary(opened, mapped, own, traces) | {"scenarios": compared(costs, own)}
     with staged(folder, {"config": hashes[0], "code": hashes[1]}, overwrite) as stage:
-        names = _write(stage, mapped, summary, traces[name])
-        if path is not None:
-            write_texts(stage, {MODEL: dump_model(load_model(path))})
+        names = _write(stage, mapped, summary, traces[own])
+        if kept is not None:
+            write_texts(stage, {MODEL: dump_model(kept)})
             names.append(MODEL)
         write_texts(stage, {"config.resolved.yaml": config_text(resolved)})
         seal(stage, FORMAT, hashes, [*names, "config.resolved.yaml"])

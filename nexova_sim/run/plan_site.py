@@ -31,6 +31,7 @@ _SHIFT_H = 8.0
 _LEAST_CONTRACT_KW = 0.1
 _RUNS = 0.02  # least share of an hour ONLINE that counts as running
 _RATED_QUANTILE = 0.99
+_SPREAD = ("base_swing_kw", "base_noise_kw", "base_least_kw")
 
 
 class Placed(NamedTuple):
@@ -173,12 +174,14 @@ def _site(resolved: ResolvedPlan, chosen: list[Placed], base_kw: np.ndarray) -> 
     rated_kw = sum(p.rated_kw for p in chosen)
     contract = max(_LEAST_CONTRACT_KW, resolved.plan.contract_frac * rated_kw, mean)
     raw = base.model_dump()
+    around = raw["surroundings"]
+    scale = mean / around["base_kw"] if around["base_kw"] > 0.0 else 0.0
     raw |= {
         "name": "plan",
         "machines": [SiteMachine(id=f"m{n}", kind=p.site_kind, rated_kw=min(p.rated_kw, 1e5)).model_dump()
                      for n, p in enumerate(chosen)],
         "tariff": raw["tariff"] | {"contract_kw": contract},
-        "surroundings": raw["surroundings"] | {"base_kw": mean},
+        "surroundings": around | {"base_kw": mean} | {key: scale * around[key] for key in _SPREAD},
     }  # fmt: skip
     return SiteConfig.model_validate(raw)
 

@@ -34,7 +34,7 @@ def _bid_words(thought: Thought, bid: Bid) -> list[str]:
     ]
     pulse = f"its pulse load is {bid.efficient_frac:.2f}, which it {'keeps' if bid.is_on else 'starts'} from a wanted "
     said = {
-        "work": f"it wants {bid.rate_frac:.2f} of rated load, above its pulse load, and so runs at that",
+        "work": f"it wants {bid.rate_frac:.2f} of rated load, above its pulse load: it asks for that, as far as it may",
         "pulse": f"it wants {bid.rate_frac:.2f} of rated load; {pulse}rate of {bid.threshold_frac:.2f}: it asks to run",
         "wait": f"it wants {bid.rate_frac:.2f} of rated load; {pulse}rate of {bid.threshold_frac:.2f}: it waits",
         "done": "the shift's work is done and nothing is worth making ahead: it stands",
@@ -45,7 +45,20 @@ def _bid_words(thought: Thought, bid: Bid) -> list[str]:
         "tripped": "it tripped for heat and must cool down",
         "outage": "it is down, and cannot run",
     }
-    return [*words, said[bid.why]]
+    words.append(said[bid.why])
+    if bid.load_frac > 0.0:
+        words += [
+            f"efficiency: at {bid.load_frac:.2f} an hour of rated work takes {bid.kwh_per_h:.1f} kWh, at the best load "
+            f"{bid.best_kwh_per_h:.1f}",
+            f"wear: {bid.wear_usd_per_h:.2f} $/h once settled at that load; it is at {bid.temp_c:.1f} C, and from "
+            f"{bid.hot_c:.1f} C on asks for {bid.hot_frac:.2f} at most",
+        ]
+    moved = "" if abs(bid.urgency_moved) < _EQUAL else f", {bid.urgency_moved:+.2f} by the trained policy"
+    words.append(
+        f"urgency {bid.urgency:.2f}: {bid.urgency_need:.2f} by the work left, {bid.urgency_rank:+.2f} by its kind's "
+        f"rank, {bid.urgency_on:+.2f} for running already{moved}"
+    )
+    return words
 
 
 def _admission_words(thought: Thought, j: int) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nexova_sim.kernels.energy import (
     D_BASE_KW,
+    P_AMBIENT_C,
     P_BASE_KW,
     P_NOISE_LOG,
     P_PRICE,
@@ -27,14 +28,17 @@ from nexova_sim.kernels.energy import (
 )
 from nexova_sim.kernels.energy_bids import load_for, share_of
 from nexova_sim.schedule.batch import Batch
-from nexova_sim.schedule.bids import KIND_PARAMETERS, SITE_PARAMETERS
+from nexova_sim.schedule.bids import KIND_PARAMETERS, SITE_PARAMETERS, efficient_load
 
 
 class Bid(NamedTuple):
     """What a machine asks for at a step. Hours are at rated load; loads are fractions of the rating.
 
     ``rate_frac`` = (need_h + ahead_h) / 0.25 h x ``part_frac`` (this step's part of the shift's work, by tariff) x
-    ``price_factor`` (price above or below the plan) x ``moved_factor`` (a trained policy's correction). ``urgency`` =
+    ``price_factor`` (price above or below the plan) x ``moved_factor`` (a trained policy's correction). At
+    ``temp_c`` above ``hot_c`` the load is at most ``hot_frac``; ``wear_usd_per_h`` is what its heat costs
+    at the load asked for once settled;
+    ``kwh_per_h`` is energy per hour of rated work at that load, ``best_kwh_per_h`` the least there is. ``urgency`` =
     ``urgency_need`` + ``urgency_rank`` + ``urgency_on`` + ``urgency_moved``. ``why`` names the rule that set the load.
     """
 
@@ -53,7 +57,12 @@ class Bid(NamedTuple):
     urgency_on: float
     urgency_moved: float
     is_on: bool
-    is_hot: bool
+    temp_c: float
+    hot_c: float
+    hot_frac: float
+    wear_usd_per_h: float
+    kwh_per_h: float
+    best_kwh_per_h: float
     hold_steps: int
     must_frac: float
     load_frac: float
@@ -153,8 +162,19 @@ def _bid(now: _Now, j: int) -> Bid:
         u, must, why = 0.0, 0.0, "tripped" if trip > 0.0 else "outage"
     u = max(u, site.load_min) if u > 0.0 else 0.0
     return Bid(need, ahead, part, 1.0 / (end - k), price, moved, rate, efficient,
-               kind["stay" if is_on else "start"] * efficient, sum(parts), *parts, is_on, is_hot, int(hold), must, u,
+               kind["stay" if is_on else "start"] * efficient, sum(parts), *parts, is_on, temp_c, now.site["hot_c"],
+               kind["hot_frac"], *_worth(now, j, u), int(hold), must, u,
                float(site.rated_kw[j] * share_of(site, j, u)), why)  # fmt: skip
+
+
+def _worth(now: _Now, j: int, load: float) -> tuple[float, float, float]:
+    """Cost of the heat in USD/h once settled at ``load``, energy per hour of rated work at it, and the least one."""
+    site, days, k = now.batch.site, now.batch.days, now.batch.k
+    settled_c = float(days.profile[k, P_AMBIENT_C, 0] + site.rise_k[j] * share_of(site, j, load))
+    wear = site.wear_usd_per_k * max(0.0, settled_c - site.warn_c) / STEP_H
+    best = efficient_load(site, int(site.kind[j]))
+    kwh = [float(site.rated_kw[j] * share_of(site, j, u) / u) if u > 0.0 else 0.0 for u in (load, best)]
+    return wear, kwh[0], kwh[1]
 
 
 def _cap(now: _Now) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from nexova_sim.dataset.grid import gather
 from nexova_sim.dataset.read import open_dataset
 from nexova_sim.run.energy_explain import explain, find_plan, open_replay, step_of
 from nexova_sim.run.energy_plan import cost_row, outline_plan, plan, plan_table, planner
+from nexova_sim.run.plan_fit import compared, fit_model, judge, make_world, spread
 from nexova_sim.run.plan_site import map_dataset, peak_hours
 from nexova_sim.run.plan_usual import (
     expected_ambient_c,
@@ -28,10 +29,15 @@ from nexova_sim.run.plan_usual import (
     zone_of,
 )
 from nexova_sim.run.plan_words import reason
+from nexova_sim.schedule.controllers import FIXED
+from nexova_sim.schedule.modelfile import load_model
 from nexova_sim.schedule.site import make_site
+from nexova_sim.schedule.tomorrow import make_day
 from nexova_sim.schedule.trace import trace_day
 
 CONFIG = "configs/energy/plan.yaml"
+FAST = ["fit_iterations=3", "fit_population=4", "fit_days=2", "n_scenarios=4"]
+FLAGS = [part for text in FAST for part in ("--set", text)]
 
 
 def call(capsys, *arguments):
@@ -43,12 +49,12 @@ def call(capsys, *arguments):
 
 @pytest.fixture(scope="module")
 def planned(tiny_dataset, tmp_path_factory):
-    return plan(tiny_dataset, load_plan(CONFIG), None, tmp_path_factory.mktemp("plan") / "p")
+    return plan(tiny_dataset, load_plan(CONFIG, FAST), None, tmp_path_factory.mktemp("plan") / "p")
 
 
 def test_a_plan_leaves_table_pictures_and_costs(capsys, tiny_dataset, tmp_path):
     out = tmp_path / "p"
-    code, text, notes = call(capsys, "plan", tiny_dataset, "--config", CONFIG, "--out", out)
+    code, text, notes = call(capsys, "plan", tiny_dataset, "--config", CONFIG, *FLAGS, "--out", out)
     assert code == 0
     assert "the plan saves $" in text
     assert "base load:" in notes
@@ -56,7 +62,7 @@ def test_a_plan_leaves_table_pictures_and_costs(capsys, tiny_dataset, tmp_path):
         "config.resolved.yaml", "manifest.json", "model.json", "plan.parquet", "plan.png", "plan.svg", "replay.json",
         "schedule.json",
     ]  # fmt: skip
-    data = json.loads(call(capsys, "plan", tiny_dataset, "--out", out, "--json")[1])["data"]
+    data = json.loads(call(capsys, "plan", tiny_dataset, *FLAGS, "--out", out, "--json")[1])["data"]
     assert data["was_there"] is True
     table = pq.read_table(out / "plan.parquet").to_pandas()
     assert len(table) == 96 * len(data["machines"])
@@ -64,9 +70,11 @@ def test_a_plan_leaves_table_pictures_and_costs(capsys, tiny_dataset, tmp_path):
     for row in data["machines"]:
         assert row["energy_kwh"] == pytest.approx(by_machine[row["machine_id"]], abs=0.01)
     assert (table["is_on"] == (table["load_frac"] > 0.0)).all()
-    parts = [v for k, v in data["costs"]["bids"].items() if k.endswith("_usd") and k != "total_usd"]
-    assert sum(parts) == pytest.approx(data["costs"]["bids"]["total_usd"], abs=0.001)
-    gap = data["costs"]["bau"]["total_usd"] - data["costs"]["bids"]["total_usd"]
+    own = data["controller"]
+    assert own in ("bids", "fitted")
+    parts = [v for k, v in data["costs"][own].items() if k.endswith("_usd") and k != "total_usd"]
+    assert sum(parts) == pytest.approx(data["costs"][own]["total_usd"], abs=0.001)
+    gap = data["costs"]["bau"]["total_usd"] - data["costs"][own]["total_usd"]
     assert data["saving_usd"]["bau"] == pytest.approx(gap, abs=0.001)
     assert data["saving_usd"]["bau"] > 0.0
 
@@ -136,7 +144,7 @@ def test_explain_makes_the_plan_of_a_dataset_and_knows_other_controllers(capsys,
                                                                          root):  # fmt: skip
     monkeypatch.chdir(tmp_path)
     shutil.copytree(root / "configs", tmp_path / "configs")
-    resolved = load_plan(CONFIG)
+    resolved = load_plan(CONFIG, FAST)
     folder = find_plan(tiny_dataset, resolved, "bau")
     assert planner(resolved, "bau") == ("bau", None)
     told = explain(tiny_dataset, resolved, open_replay(folder).machines[0], "08:00", model="bau")
@@ -193,13 +201,13 @@ def test_a_dry_run_writes_nothing(capsys, tiny_dataset, tmp_path):
     code, text, _ = call(capsys, "plan", tiny_dataset, "--dry-run", "--out", out, "--json")
     data = json.loads(text)["data"]
     assert (code, out.exists(), len(data["machines"]) > 0) == (0, False, True)
-    assert data == outline_plan(tiny_dataset, load_plan(CONFIG), None, out)
+    assert data == outline_plan(tiny_dataset, load_plan(CONFIG, FAST), None, out)
 
 
 @pytest.mark.parametrize("settings", [
     ["prices_usd_per_kwh=[0.1]"], ["factory=atlantis"], ["most_machines=0"], ["other_kind=balloon"],
     ["model=nowhere.json"], ["compare=[bau,bau]"], ["site=nowhere.yaml"], ["speed=3"], ["prices_usd_per_kwh=[x]"],
-    ["model=configs/energy/plan.yaml"],
+    ["model=configs/energy/plan.yaml"], ["fit_population=5"], ["work_spread_frac=1.0"],
 ])  # fmt: skip
 def test_wrong_settings_are_refused(capsys, tiny_dataset, tmp_path, settings):
     flags = [part for text in settings for part in ("--set", text)]
@@ -216,12 +224,13 @@ def test_wrong_settings_are_refused(capsys, tiny_dataset, tmp_path, settings):
     (["compare=[]"], None),
 ])  # fmt: skip
 def test_odd_but_possible_sites_are_planned(capsys, tiny_dataset, tmp_path, settings, machines):
-    flags = [part for text in settings for part in ("--set", text)]
+    flags = [part for text in (*FAST, *settings) for part in ("--set", text)]
     code, text, _ = call(capsys, "plan", tiny_dataset, *flags, "--out", tmp_path / "p", "--json")
     data = json.loads(text)["data"]
     assert code == 0
     assert machines is None or len(data["machines"]) == machines
     assert np.isfinite([v for row in data["costs"].values() for v in row.values()]).all()
+    assert np.isfinite([row["mean_usd"] for row in data["scenarios"]["costs"].values()]).all()
 
 
 def test_a_model_of_another_fleet_is_refused(capsys, tiny_dataset, tmp_path, root):
@@ -229,7 +238,7 @@ def test_a_model_of_another_fleet_is_refused(capsys, tiny_dataset, tmp_path, roo
     for old, new in (("  pump:", "  fan: "), ("kind: pump", "kind: fan")):
         raw = raw.replace(old, new)
     (tmp_path / "site.yaml").write_text(raw, encoding="utf-8")
-    flags = ("--set", f"site={tmp_path / 'site.yaml'}", "--out", tmp_path / "p")
+    flags = (*FLAGS, "--set", f"site={tmp_path / 'site.yaml'}", "--out", tmp_path / "p")
     code, _, error = call(capsys, "plan", tiny_dataset, *flags)
     assert (code, "made for a fleet of the kinds" in error) == (3, True)
     assert call(capsys, "plan", tiny_dataset, *flags, "--model", "bau")[0] == 0
@@ -264,3 +273,31 @@ def test_the_section_of_an_experiment_is_read(root):
     part = read_energy_stage(EnergyStage(), root / "configs" / "experiment")
     assert part.evaluate.evaluate.controllers[0] == "bau"
     assert part.plan.plan.most_machines == 12
+
+
+def test_the_fitted_scheduler_is_kept_only_when_it_costs_less(tiny_dataset, planned, tmp_path):
+    """The choice is made on other days than the fit; the shipped one is always shown beside it."""
+    rows = planned.summary["scenarios"]["costs"]
+    own = planned.summary["controller"]
+    assert {"fitted", "bids"} < set(rows)
+    assert rows[own]["mean_usd"] == min(rows["fitted"]["mean_usd"], rows["bids"]["mean_usd"])
+    shipped = plan(tiny_dataset, load_plan(CONFIG, [*FAST, "fit_iterations=0"]), None, tmp_path / "p").summary
+    assert shipped["controller"] == "bids"
+    assert "fitted" not in shipped["costs"]
+    assert shipped["costs"]["bids"] == planned.summary["costs"]["bids"]
+
+
+def test_controllers_are_judged_on_the_same_days(tiny_dataset, root):
+    config = load_plan(CONFIG, FAST).plan
+    mapped = map_dataset(open_dataset(tiny_dataset), load_plan(CONFIG))
+    site = make_site(mapped.site)
+    world = make_world(site, make_day(site, mapped.outlook), config)
+    model = load_model(root / "configs/energy/models/bids-0.json")
+    fitted = fit_model(world, model, config)
+    assert list(fitted.parameters) == list(model.parameters)
+    assert fitted.made["from"] == model.made
+    costs = judge(world, {"bau": FIXED["bau"](), "flat": FIXED["flat"]()})
+    told = compared(costs, "flat")
+    assert told["n_days"] == 4
+    assert told["saving"]["bau"]["mean_usd"] == pytest.approx((costs["bau"] - costs["flat"]).mean(), abs=1e-3)
+    assert spread(np.array([1.0, 3.0]))["mean_usd"] == 2.0

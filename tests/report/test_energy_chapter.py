@@ -22,7 +22,10 @@ dataset: {dataset}
 energy:
   verify: true
   training: {training}
-  overrides: {{opportunities: [window_hours=40], evaluate: ["controllers=[bau,flat]", baseline=bau, n_resamples=100]}}
+  overrides:
+    opportunities: [window_hours=40]
+    evaluate: ["controllers=[bau,flat]", baseline=bau, n_resamples=100]
+    plan: [fit_iterations=3, fit_days=2, n_scenarios=4]
 report: {{max_figures: 0}}
 """
 

@@ -18,6 +18,8 @@ from nexova_sim.schedule.batch import open_batch, play
 from nexova_sim.schedule.controllers import BusinessAsUsual, play_days
 from nexova_sim.schedule.explain import think
 from nexova_sim.schedule.modelfile import load_model, make_controller
+from nexova_sim.schedule.scenarios import fit_bids, scenarios
+from nexova_sim.schedule.search import SearchPlan
 from nexova_sim.schedule.site import days_of, make_site
 from nexova_sim.schedule.tomorrow import Outlook, load_from_power, make_day, price_levels, tariff_of
 from nexova_sim.schedule.trace import Force, batch_at, trace_day
@@ -116,3 +118,29 @@ def test_a_negative_price_lowers_the_bill():
     level = price_levels(price)
     made = make_day(SITE._replace(tariff=tariff_of(price, level, 0.12)), outlook(price, level, 8))
     assert trace_day(BusinessAsUsual(), SITE, made).costs.sum(axis=0)[0] < 0.0
+
+
+def test_scenarios_lie_around_the_expected_day():
+    """Means of many days are the expected ones; work stays within its spread; what is down stays down."""
+    price, level = np.full(24, 0.12), np.full(24, NORMAL, np.int8)
+    known = outlook(price, level, 8)._replace(out_h=np.r_[6.0, np.zeros(7)])
+    made = make_day(SITE, known)
+    around = scenarios(SITE, made, 5, np.arange(400, dtype=np.uint64), 0.1)
+    ratio = around.quota_h / made.quota_h
+    assert ratio.min() >= 0.9
+    assert ratio.max() <= 1.1
+    np.testing.assert_array_equal(around.outage[:, 0], np.repeat(made.outage[:, 0], 400, axis=1))
+    assert (around.outage[1, 1:] > around.outage[0, 1:]).mean() == pytest.approx(0.3, abs=0.05)
+    for column, tolerance in ((P_PRICE, 0.02), (1, 0.15), (2, 0.02)):
+        expected = made.profile[:, column, 0]
+        np.testing.assert_allclose(around.profile[:, column].mean(axis=1), expected, rtol=tolerance)
+    again = scenarios(SITE, made, 5, np.arange(10, 20, dtype=np.uint64), 0.1)
+    np.testing.assert_array_equal(again.profile, around.profile[..., 10:20])
+
+
+def test_fitting_does_not_cost_more_where_it_fits(bids):
+    made = make_day(SITE, outlook(np.full(24, 0.12), np.full(24, NORMAL, np.int8), 8))
+    days = scenarios(SITE, made, 5, np.arange(4, dtype=np.uint64))
+    fitted = fit_bids(SITE, bids.params, 4, days, SearchPlan(12, 8, 0.12, 0))
+    own = play_days(bids._replace(params=fitted), SITE, days).paid.sum()
+    assert own < play_days(bids, SITE, days).paid.sum()

@@ -23,7 +23,7 @@ NAMES: Mapping[str, str] = {
     "tou": "time of use",
     "rule": "tuned rule",
     "bids": "bid scheduler",
-    "fitted": "bid scheduler fitted to this fleet",
+    "fitted": "fitted bid scheduler",
     "context": "bid scheduler + linear policy",
     "ppo": "bid scheduler + PPO",
     "sac": "bid scheduler + SAC",
@@ -103,7 +103,13 @@ def _judged_page(judged: dict[str, Any]) -> dict[str, Any]:
         for row in judged["controllers"]
     ]  # fmt: skip
     splits = [(r["name"], [r["row"]["split_usd"][p] for p in PARTS]) for r in rows]
-    return {"rows": rows, "bars": cost_bars(splits), "baseline": name_of(against), "has_shares": bool(shares)}
+    return {
+        "rows": rows,
+        "bars": cost_bars(splits),
+        "baseline": name_of(against),
+        "has_shares": bool(shares),
+        "bound_usd": _bound(judged),
+    }
 
 
 def _shares(judged: Mapping[str, Any]) -> dict[str, tuple[float | None, float | None]]:
@@ -119,6 +125,13 @@ def _shares(judged: Mapping[str, Any]) -> dict[str, tuple[float | None, float | 
             pair[place] = share["value"]
             found[name] = (pair[0], pair[1])
     return found
+
+
+def _bound(judged: Mapping[str, Any]) -> float | None:
+    """Mean of the lower bound in USD a day, when the comparison computed it."""
+    place = (judged.get("yardsticks") or {}).get("bound_usd") or judged.get("bound") or {}
+    value = place.get("value", place.get("mean_usd"))
+    return float(value) if isinstance(value, int | float) else None
 
 
 def read_curves(folder: Path) -> list[tuple[str, list[float], list[float]]]:

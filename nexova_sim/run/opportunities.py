@@ -94,6 +94,8 @@ def outline(dataset: str | Path, config: OpportunityConfig, out: Path | None, is
 def learn(dataset: Dataset, config: OpportunityConfig, progress: Progress) -> dict[str, Learning]:
     """The learning state and findings of every machine, by id."""
     grid = gather(dataset, 3600.0, ("power_kw", "temperature_c"), progress=progress)
+    if not np.isfinite(grid.mean[0]).any():
+        raise DataError(f"{dataset.folder}: has no reading of power_kw, so there is no energy to save")
     machines = dataset.read("machines").to_pylist()
     zones = {row["factory_id"]: row["timezone"] for row in dataset.read("factories").to_pylist()}
     rated_kw = {row["machine_id"]: row["rated_kw"] for row in machines}

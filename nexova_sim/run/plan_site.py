@@ -29,6 +29,7 @@ from nexova_sim.schedule.tomorrow import Outlook, load_from_power, price_levels,
 
 _SHIFT_H = 8.0
 _LEAST_CONTRACT_KW = 0.1
+_SHOWN = 3
 _RUNS = 0.02  # least share of an hour ONLINE that counts as running
 _RATED_QUANTILE = 0.99
 _SPREAD = ("base_swing_kw", "base_noise_kw", "base_least_kw")
@@ -89,8 +90,10 @@ def map_dataset(dataset: Dataset, resolved: ResolvedPlan, forecast: Path | None 
         else:
             placed.append(found._replace(last_status=status.get(ident, "unknown")))
     if not placed:
-        raise DataError(f"{dataset.folder}: no machine of factory {factory!r} shows any use of energy; "
-                        f"{'; '.join(left_out.values())}")  # fmt: skip
+        why = "; ".join(list(left_out.values())[:_SHOWN])
+        raise DataError(
+            f"{dataset.folder}: no machine of factory {factory!r} shows enough use of energy to plan; {why}"
+        )
     predicted = {} if forecast is None else read_forecast(forecast, day)
     placed = [_forecast_placed(p, predicted.get(p.ident), resolved.site) for p in placed]
     placed.sort(key=lambda p: -float(p.usual_kw.sum()))

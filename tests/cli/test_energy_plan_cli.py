@@ -301,3 +301,15 @@ def test_controllers_are_judged_on_the_same_days(tiny_dataset, root):
     assert told["n_days"] == 4
     assert told["saving"]["bau"]["mean_usd"] == pytest.approx((costs["bau"] - costs["flat"]).mean(), abs=1e-3)
     assert spread(np.array([1.0, 3.0]))["mean_usd"] == 2.0
+
+
+def test_a_dataset_without_energy_is_refused(capsys, tiny_dataset, tmp_path, monkeypatch):
+    def silent(dataset, step_s, channels, progress=None):
+        grid = gather(dataset, step_s, channels)
+        return grid._replace(mean=np.full_like(grid.mean, np.nan), energy_kwh=np.full_like(grid.energy_kwh, np.nan))
+
+    for module in ("plan_site", "opportunities"):
+        monkeypatch.setattr(f"nexova_sim.run.{module}.gather", silent)
+    for verb in ("plan", "opportunities"):
+        code, _, error = call(capsys, verb, tiny_dataset, "--out", tmp_path / verb)
+        assert (code, "energy" in error, (tmp_path / verb).exists()) == (3, True, False)

@@ -61,6 +61,19 @@ def test_the_stage_runs_once_and_its_chapter_stands_in_the_report(left):
     assert next(s for s in again.stages if s.name == "energy").state == "cached"
 
 
+def test_yardsticks_are_shown_when_they_are_there(left, tmp_path):
+    shutil.copytree(left[0], tmp_path / "energy")
+    path = tmp_path / "energy" / "evaluate" / "evaluation.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    assert "Of the bound" not in energy_html(tmp_path / "energy")[0]
+    share = {"value": 0.744, "low": 0.7, "high": 0.8}
+    yard = {"bound_usd": {"value": 1367.6, "low": 1.0, "high": 2.0}, "share_of_bound": {"flat": share}}
+    path.write_text(json.dumps(raw | {"yardsticks": yard}), encoding="utf-8")
+    html, _ = energy_html(tmp_path / "energy")
+    assert "1\u202f367.6 $ a day" in html
+    assert ">74<" in html
+
+
 def test_hostile_names_are_escaped(left, tmp_path):
     shutil.copytree(left[0], tmp_path / "energy")
     path = tmp_path / "energy" / "plan" / "schedule.json"

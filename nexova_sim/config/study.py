@@ -100,13 +100,13 @@ class Shifted(Strict):
 
 
 class YardstickConfig(Strict):
-    """The lower bound of every day, and on the first ``n_days`` perfect information and the MPC: about 40 CPU-s a day.
+    """The lower bound of every day, and on the first ``n_days`` perfect information and the MPC: tens of CPU-s a day.
 
-    ``limit_s`` is the solver's time for each of a day's eight windows.
+    ``nodes`` bounds branch and bound in each of the windows that perfect information is searched by.
     """
 
     n_days: Annotated[int, Field(ge=0, le=MOST_DAYS)] = 16
-    limit_s: Positive = 5.0
+    nodes: Annotated[int, Field(ge=1, le=100_000)] = 60
 
 
 class EvaluateConfig(Strict):

@@ -139,7 +139,7 @@ def evaluate(resolved: ResolvedEvaluate, part: Part = "validation", out: Path | 
         wanted = resolved.evaluate.yardsticks
         if wanted is not None:
             starts = [min(e.plays, key=lambda p: float(p.paid.sum())) for e in results["as made"]]
-            slow = measure_days(site, days, starts, wanted.n_days, jobs, wanted.limit_s, progress)
+            slow = measure_days(site, days, starts, wanted.n_days, jobs, wanted.nodes, progress)
             summary["yardsticks"] = against_yardsticks(results["as made"], slow, resolved.evaluate.n_resamples)
         texts = {"evaluation.json": json_text(summary), "days.csv": _day_table(results["as made"]),
                  "config.resolved.yaml": config_text(resolved)}  # fmt: skip

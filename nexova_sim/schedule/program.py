@@ -1,304 +1,244 @@
-"""The rest of a day of the scheduling model as a linear or mixed-integer program.
+"""The rest of a day of schedule.model as a linear program, or as a mixed-integer one when on/off must be whole.
 
-Power of a running machine is convex in its load, so it lies above its tangents and below its chord; both are written in
-perspective form (Frangioni and Gentile 2006), with the on/off variable z beside the load u. With z in [0, 1] and
-without heat the program is a relaxation of schedule.model: every day the model can live is feasible in it at no higher
-cost.
+With z in [0, 1] and ``is_bound`` it is a relaxation: every day the model can live is feasible in it at no higher cost,
+so its optimum is a lower bound on what any schedule costs. Why, piece by piece:
 
-    u                between load_min z and load_max z; 0 in an outage
-    power share p    at least every tangent c0 z + c1 u + c2 (2 a u - a^2 z), at most the chord
-    start            at least z - z of the step before; a stop costs nothing
-    stock            grows by at most what is made, never above the store; at the end of a shift it pays the quota, and
-                     what is missing is bought at the price of a shortage
-    peak             at least the contract and every step's base load plus machines; minimum up and down times, trips
-                     and wear only make days dearer and are left out of the bound
+    load u           load_min z <= u <= load_max z and 0 in an outage hold in the model with z = 1 when it runs, else 0
+    power share p    fixed z + linear u + square u^2 is convex: above each of its tangents, which in perspective form
+                     (Frangioni and Gentile 2006) hold for z = 0 too; below its chord between load_min and load_max.
+                     The chord is written only where the price is negative, elsewhere leaving it out only widens
+    start s          s >= z - z of the step before is what the model charges; a fractional start costs less
+    stock            by shift: what is there before the last step is at most what was there plus what was made, and at
+                     most the store; the last step is added, the quota taken, shortage bought; throwing away is free
+    peak             at least the contract and every step's base load plus machines, as in the model
+    tariff, base     enter with the prices and loads that come true
+    heat, wear       temperature is exactly linear in p; wear is convex in it and paid as in the model
+    left out         minimum up and down times, trips and the hour after them: they only forbid schedules
+
+Without ``is_bound`` minimum times are added, and a temperature close to a trip is dear, so that a plan can be played.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 
-from nexova_sim.base.errors import DataError
-from nexova_sim.kernels.energy import (
-    D_AMBIENT_C,
-    D_AMBIENT_KEEP,
-    D_AMBIENT_SPAN,
-    D_BASE_KEEP,
-    D_BASE_KICK,
-    D_BASE_KW,
-    D_BASE_MIN_KW,
-    D_OUTAGE_SPAN,
-    D_OUTAGE_STEPS,
-    D_PRICE_KEEP,
-    P_AMBIENT_C,
-    P_BASE_KW,
-    P_NOISE_LOG,
-    P_PRICE,
-    S_HOLD,
-    S_ON,
-    S_STOCK_H,
-    S_TEMP_C,
-    S_TRIP,
-    SHIFT_STEPS,
-    SHIFTS,
-    STEP_H,
-    STEPS,
-    Days,
-    Site,
-    State,
-)
+from nexova_sim.kernels.energy import SHIFT_STEPS, SHIFTS, STEP_H, Site
+from nexova_sim.schedule.outlook import Outlook
 
-_TANGENTS, _FEW_TANGENTS = 7, 4
 _TRIP_MARGIN_K, _TRIP_USD_PER_K = 0.7, 25.0
-U, Z, P, S, STOCK, T, W, V = range(8)  # blocks of variables, (m, h) each; then shortages, then the peak
+BLOCKS = 7
+U, Z, P, S, TEMP, WEAR, HOT = range(BLOCKS)  # blocks of variables, (m, h) each
 
 
-class Outlook(NamedTuple):
-    """What is known or expected of the h steps from step ``k`` on, and where the machines are at ``k``.
+Terms = Sequence[tuple[np.ndarray, np.ndarray | float]]  # columns and values
 
-    ``price_usd_per_kwh`` (h,), ``base_kw`` (h,), ``ambient_c`` (h,), ``is_free`` (m, h): neither outage nor trip,
-    ``quota_h`` (SHIFTS, m); ``temp_c``, ``is_on``, ``hold``, ``stock_h`` (m,); ``peak_kw`` so far.
+
+class Layout(NamedTuple):
+    """Where the variables stand: ``block`` (BLOCKS, m, h), ``peak`` the last one, the rest by shift left (shifts, m).
+
+    ``before`` stock before its last period, ``after`` stock after its end, ``short`` what is missing.
     """
 
-    k: int
-    price_usd_per_kwh: np.ndarray
-    base_kw: np.ndarray
-    ambient_c: np.ndarray
-    is_free: np.ndarray
-    quota_h: np.ndarray
-    temp_c: np.ndarray
-    is_on: np.ndarray
-    hold: np.ndarray
-    stock_h: np.ndarray
-    peak_kw: float
+    block: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    short: np.ndarray
+    peak: int
+
+
+class Rows(NamedTuple):
+    """r rows of the same t terms: columns and values (r, t), limits (r,)."""
+
+    column: np.ndarray
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 class Program(NamedTuple):
-    """Minimise cost x + constant, rows between ``low`` and ``high``, x between ``least`` and ``most``."""
+    """Minimise cost x + constant with rows between ``low`` and ``high`` and x between ``least`` and ``most``."""
 
     cost: np.ndarray
-    constant: float
+    constant_usd: float
     rows: csr_array
     low: np.ndarray
     high: np.ndarray
     least: np.ndarray
     most: np.ndarray
-    shape: tuple[int, int]
-
-    def block(self, number: int, x: np.ndarray) -> np.ndarray:
-        """Block ``number`` of a solution, (m, h)."""
-        m, h = self.shape
-        found: np.ndarray = x[number * m * h : (number + 1) * m * h].reshape(m, h)
-        return found
+    layout: Layout
 
 
-class Solution(NamedTuple):
-    """A solution (x None when none was found in time) and a lower bound on the cost of any, USD."""
-
-    x: np.ndarray | None
-    bound_usd: float
-
-
-def full_outlook(site: Site, days: Days, i: int, state: State) -> Outlook:
-    """Everything day ``i`` will bring, seen from its first step: perfect information."""
-    steps = np.arange(STEPS)
-    is_out = (steps >= days.outage[0, :, i, None]) & (steps < days.outage[1, :, i, None])
-    s = state.machine[:, :, i]
-    return Outlook(0, days.profile[:, P_PRICE, i], days.profile[:, P_BASE_KW, i], days.profile[:, P_AMBIENT_C, i],
-                   ~is_out, days.quota_h[:, :, i], s[S_TEMP_C], s[S_ON], s[S_HOLD], s[S_STOCK_H],
-                   float(state.peak_kw[i]))  # fmt: skip
+def _rows(terms: Terms, low: np.ndarray | float, high: np.ndarray | float
+          ) -> Rows:  # fmt: skip
+    """Rows low <= sum of value x[column] <= high; the columns of all terms have the shape of the rows."""
+    shape = terms[0][0].shape
+    column = np.stack([c.ravel() for c, _ in terms], axis=1)
+    value = np.stack([np.broadcast_to(v, shape).ravel() for _, v in terms], axis=1).astype(float)
+    limits = (np.broadcast_to(np.asarray(x, float), shape).ravel() for x in (low, high))
+    return Rows(column, value, *limits)
 
 
-def now_outlook(site: Site, days: Days, i: int, state: State, k: int, margin: float) -> Outlook:
-    """What can be expected at step ``k`` of day ``i``: tariff and quotas are known, the rest fades to its mean.
-
-    Price noise, base load and ambient are AR(1) and decay from where they are. The base load is raised by ``margin``
-    standard deviations of its forecast error, since its peaks cost more than its troughs save. An outage that has begun
-    is expected to last its mean, at least one step more; those to come are not expected.
-    """
-    d = site.draw
-    steps = np.arange(k, STEPS)
-    ahead = steps - k
-    noise = days.profile[k, P_NOISE_LOG, i] * d[D_PRICE_KEEP] ** ahead
-    price = site.price_usd_per_kwh * site.tariff[days.level[k:, i]] * np.exp(noise)
-    usual = d[D_BASE_KW] + site.hour[k:, 2]
-    keep = d[D_BASE_KEEP] ** ahead
-    spread = d[D_BASE_KICK] * np.sqrt((1.0 - keep**2) / max(1.0 - d[D_BASE_KEEP] ** 2, 1e-9))
-    base = np.maximum(d[D_BASE_MIN_KW], usual + keep * (days.profile[k, P_BASE_KW, i] - usual[0]) + margin * spread)
-    base[0] = days.profile[k, P_BASE_KW, i]
-    mean_c = d[D_AMBIENT_C] + 0.5 * d[D_AMBIENT_SPAN]
-    swing = site.hour[k:, 3]
-    gone = d[D_AMBIENT_KEEP] ** ahead
-    ambient = mean_c + swing + (0.5 + 0.5 * gone) * (days.profile[k, P_AMBIENT_C, i] - mean_c - swing[0])
-    first, last = days.outage[0, :, i], days.outage[1, :, i]
-    is_out = (first <= k) & (k < last)
-    expected = np.maximum(first + d[D_OUTAGE_STEPS] + 0.5 * d[D_OUTAGE_SPAN], k + 1)
-    s = state.machine[:, :, i]
-    until = np.where(is_out, expected, k)
-    until = np.maximum(until, k + s[S_TRIP])
-    is_free = steps >= until[:, None]
-    return Outlook(k, price, base, ambient, is_free, days.quota_h[:, :, i], s[S_TEMP_C], s[S_ON], s[S_HOLD],
-                   s[S_STOCK_H], float(state.peak_kw[i]))  # fmt: skip
+def _layout(view: Outlook) -> Layout:
+    m, h = view.free_frac.shape
+    left = SHIFTS - view.k // SHIFT_STEPS
+    block = np.arange(BLOCKS * m * h).reshape(BLOCKS, m, h)
+    rest = BLOCKS * m * h + np.arange(3 * left * m).reshape(3, left, m)
+    return Layout(block, rest[0], rest[1], rest[2], BLOCKS * m * h + 3 * left * m)
 
 
-class _Rows(NamedTuple):
-    """Collects sparse rows: terms (row, column, value) and the limits of every row."""
-
-    row: list[np.ndarray]
-    column: list[np.ndarray]
-    value: list[np.ndarray]
-    low: list[np.ndarray]
-    high: list[np.ndarray]
-
-    def add(self, terms: list[tuple[np.ndarray, np.ndarray | float]], high: np.ndarray | float,
-            is_equal: bool = False) -> None:  # fmt: skip
-        """Rows sum of value x[column] <= high (or = high); the columns of all terms have one shape."""
-        n = terms[0][0].size
-        before = sum(len(part) for part in self.high)
-        number = np.arange(before, before + n)
-        for column, value in terms:
-            self.row.append(number)
-            self.column.append(column.ravel())
-            self.value.append(np.broadcast_to(value, column.shape).ravel())
-        top = np.broadcast_to(np.asarray(high, float), terms[0][0].shape).ravel()
-        self.high.append(top)
-        self.low.append(top if is_equal else np.full(n, -np.inf))
-
-    def matrix(self, width: int) -> csr_array:
-        """All rows."""
-        parts = (np.concatenate(x) for x in (self.value, self.row, self.column))
-        value, row, column = parts
-        return csr_array(coo_array((value, (row, column)), shape=(sum(len(part) for part in self.high), width)))
+def _shift_of(view: Outlook) -> np.ndarray:
+    """Shift of every period, counted from the present one, (h,)."""
+    begins = view.k + np.concatenate([[0.0], np.cumsum(view.n_steps)[:-1]])
+    found: np.ndarray = (begins // SHIFT_STEPS).astype(int) - view.k // SHIFT_STEPS
+    return found
 
 
-def build(site: Site, view: Outlook, is_bound: bool) -> Program:
-    """The program of the steps from ``view.k`` on; with ``is_bound`` the relaxation, else with heat and hold times."""
-    m, h = view.is_free.shape
-    places = np.arange(8 * m * h).reshape(8, m, h)
-    first_shift = view.k // SHIFT_STEPS
-    n_shifts = SHIFTS - first_shift
-    short = 8 * m * h + np.arange(n_shifts * m).reshape(n_shifts, m)
-    peak = np.array([8 * m * h + n_shifts * m])
-    width = int(peak[0]) + 1
-    rows = _Rows([], [], [], [], [])
-    _power_rows(site, rows, places, _TANGENTS if is_bound else _FEW_TANGENTS)
-    _start_rows(site, view, rows, places, is_bound)
-    _stock_rows(site, view, rows, places, short)
-    for step in range(h):
-        rows.add([(places[P, j, step : step + 1], float(site.rated_kw[j])) for j in range(m)] + [(peak, -1.0)],
-                 -view.base_kw[step : step + 1])  # fmt: skip
-    if not is_bound:
-        _heat_rows(site, view, rows, places)
-    return _limited(site, view, rows, (places, short, width), is_bound)
+def tangent_loads(site: Site, n: int) -> np.ndarray:
+    """Loads (m, n) at which power is linearised: evenly spread, the nearest moved to the least energy per work."""
+    even = np.tile(np.linspace(site.load_min, site.load_max, n), (len(site.rated_kw), 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        best = np.nan_to_num(np.sqrt(site.fixed / site.square), nan=site.load_max, posinf=site.load_max)
+    best = np.clip(best, site.load_min, site.load_max)
+    nearest = np.abs(even - best[:, None]).argmin(axis=1)
+    even[np.arange(len(best)), nearest] = best
+    return even
 
 
-def _power_rows(site: Site, rows: _Rows, places: np.ndarray, n_tangents: int) -> None:
-    u, z, p = places[U], places[Z], places[P]
+def _power_rows(site: Site, view: Outlook, at: Layout, n_tangents: int) -> list[Rows]:
+    u, z, p = at.block[U], at.block[Z], at.block[P]
     low, high = site.load_min, site.load_max
     c0, c1, c2 = (x[:, None] for x in (site.fixed, site.linear, site.square))
-    rows.add([(u, 1.0), (z, -high)], 0.0)
-    rows.add([(z, low), (u, -1.0)], 0.0)
-    for a in np.linspace(low, high, n_tangents):
-        rows.add([(z, c0 - c2 * a * a), (u, c1 + 2.0 * c2 * a), (p, -1.0)], 0.0)
-    rows.add([(p, 1.0), (z, -c0 + c2 * low * high), (u, -c1 - c2 * (low + high))], 0.0)
+    found = [_rows([(u, 1.0), (z, -high)], -np.inf, 0.0), _rows([(z, low), (u, -1.0)], -np.inf, 0.0)]
+    for a in tangent_loads(site, n_tangents).T[:, :, None]:
+        found.append(_rows([(z, c0 - c2 * a * a), (u, c1 + 2.0 * c2 * a), (p, -1.0)], -np.inf, 0.0))
+    paid = view.price_usd_per_kwh < 0.0  # here power is wanted, so it must be kept below the chord
+    if paid.any():
+        terms: Terms = [(p[:, paid], 1.0), (z[:, paid], -c0 + c2 * low * high), (u[:, paid], -c1 - c2 * (low + high))]
+        found.append(_rows(terms, -np.inf, 0.0))
+    return found
 
 
-def _start_rows(site: Site, view: Outlook, rows: _Rows, places: np.ndarray, is_bound: bool) -> None:
-    z, s = places[Z], places[S]
-    rows.add([(z[:, 1:], 1.0), (z[:, :-1], -1.0), (s[:, 1:], -1.0)], 0.0)
-    rows.add([(z[:, 0], 1.0), (s[:, 0], -1.0)], view.is_on)
-    if is_bound:
-        return
-    m, h = z.shape
-    for j in range(m):
-        free = view.is_free[j]
-        for d in range(1, int(site.up_steps)):
-            k = np.flatnonzero(free[d:])
-            rows.add([(s[j, k], 1.0), (z[j, k + d], -1.0)], 0.0)
-        for d in range(1, int(site.down_steps)):
-            k = 1 + np.flatnonzero(free[1 : h - d]) if h > d + 1 else np.empty(0, int)
-            rows.add([(z[j, k - 1], 1.0), (z[j, k], -1.0), (s[j, k], 1.0), (z[j, k + d], 1.0)], 1.0)
+def _start_rows(view: Outlook, at: Layout) -> list[Rows]:
+    z, s = at.block[Z], at.block[S]
+    return [
+        _rows([(z[:, 1:], 1.0), (z[:, :-1], -1.0), (s[:, 1:], -1.0)], -np.inf, 0.0),
+        _rows([(z[:, :1], 1.0), (s[:, :1], -1.0)], -np.inf, view.is_on[:, None]),
+    ]
 
 
-def _stock_rows(site: Site, view: Outlook, rows: _Rows, places: np.ndarray, short: np.ndarray) -> None:
-    u, stock = places[U], places[STOCK]
-    h = u.shape[1]
-    step = view.k + np.arange(h)
-    ends = (step + 1) % SHIFT_STEPS == 0
-    for t in range(h):
-        terms: list[tuple[np.ndarray, np.ndarray | float]] = [(stock[:, t], 1.0), (u[:, t], -STEP_H)]
-        top = np.zeros(len(u))
-        if t > 0:
-            terms.append((stock[:, t - 1], -1.0))
-        else:
-            top = top + view.stock_h
-        if ends[t]:
-            shift = step[t] // SHIFT_STEPS
-            terms.append((short[shift - view.k // SHIFT_STEPS], -1.0))
-            top = top - view.quota_h[shift]
-        rows.add(terms, top)
+def _hold_rows(site: Site, view: Outlook, at: Layout) -> list[Rows]:
+    """Minimum up and down times among the single steps at the beginning, where no outage forces a switch."""
+    z, s = at.block[Z], at.block[S]
+    n = int((np.cumprod(view.n_steps == 1.0)).sum())
+    is_free = view.free_frac >= 1.0
+    found = []
+    for d in range(1, min(int(site.up_steps), n)):
+        j, k = np.nonzero(is_free[:, d:n])
+        found.append(_rows([(s[j, k], 1.0), (z[j, k + d], -1.0)], -np.inf, 0.0))
+    for d in range(1, min(int(site.down_steps), n - 1)):
+        j, k = np.nonzero(is_free[:, 1 : n - d])  # stopped at step k + 1: off at k + 1 + d too
+        terms: Terms = [(z[j, k], 1.0), (z[j, k + 1], -1.0), (s[j, k + 1], 1.0), (z[j, k + 1 + d], 1.0)]
+        found.append(_rows(terms, -np.inf, 1.0))
+    return found
 
 
-def _heat_rows(site: Site, view: Outlook, rows: _Rows, places: np.ndarray) -> None:
-    p, temp, warm, hot = places[P], places[T], places[W], places[V]
-    keep, rise = site.keep[:, None], site.rise_k[:, None]
-    gain = (1.0 - keep) * view.ambient_c
-    rows.add([(temp[:, 1:], 1.0), (temp[:, :-1], -keep), (p[:, 1:], -(1.0 - keep) * rise)], gain[:, 1:], True)
-    rows.add([(temp[:, 0], 1.0), (p[:, 0], -(1.0 - site.keep) * site.rise_k)], gain[:, 0] + site.keep * view.temp_c,
-             True)  # fmt: skip
-    rows.add([(temp, 1.0), (warm, -1.0)], site.warn_c)
-    rows.add([(temp, 1.0), (hot, -1.0)], site.trip_c - _TRIP_MARGIN_K)
+def _stock_rows(view: Outlook, at: Layout) -> list[Rows]:
+    """Two rows by machine and shift: the stock before the shift's last period, and the one after its end."""
+    u = at.block[U]
+    shift_of = _shift_of(view)
+    hours = STEP_H * view.n_steps
+    found = []
+    for shift in range(len(at.short)):
+        periods = np.flatnonzero(shift_of == shift)
+        made: Terms = [(u[:, t], -float(hours[t])) for t in periods[:-1]]
+        begun: Terms = [(at.after[shift - 1], -1.0)] if shift else []
+        there = np.zeros(len(u)) if shift else view.stock_h
+        found.append(_rows([(at.before[shift], 1.0), *begun, *made], -np.inf, there))
+        last = periods[-1]
+        quota = view.quota_h[view.k // SHIFT_STEPS + shift]
+        terms: Terms = [(at.after[shift], 1.0), (at.before[shift], -1.0), (u[:, last], -float(hours[last])),
+                 (at.short[shift], -1.0)]  # fmt: skip
+        found.append(_rows(terms, -np.inf, -quota))
+    return found
 
 
-def _limited(site: Site, view: Outlook, rows: _Rows, layout: tuple[np.ndarray, np.ndarray, int], is_bound: bool
-             ) -> Program:  # fmt: skip
-    places, short, width = layout
-    m, h = view.is_free.shape
-    step = view.k + np.arange(h)
-    cost, least, most = np.zeros(width), np.zeros(width), np.full(width, np.inf)
-    cost[places[P]] = site.rated_kw[:, None] * view.price_usd_per_kwh * STEP_H
-    cost[places[S]] = site.start_usd[:, None]
-    cost[short] = site.shortage_usd_per_h
-    cost[-1] = site.demand_usd_per_kw
-    most[places[U]] = site.load_max * view.is_free
-    most[places[Z]] = view.is_free
-    most[places[S]] = 1.0
-    following = np.minimum((step + 1) // SHIFT_STEPS, SHIFTS - 1)
-    most[places[STOCK]] = view.quota_h[following].T + site.buffer_h
-    least[-1] = view.peak_kw
-    if is_bound:
-        for block in (T, W, V):
-            most[places[block]] = 0.0
-    else:
-        least[places[T]] = -np.inf
-        cost[places[W]], cost[places[V]] = site.wear_usd_per_k, _TRIP_USD_PER_K
+def _heat_rows(site: Site, view: Outlook, at: Layout) -> list[Rows]:
+    p, temp, wear, hot = (at.block[b] for b in (P, TEMP, WEAR, HOT))
+    keep = site.keep[:, None] ** view.n_steps
+    gain = (1.0 - keep) * site.rise_k[:, None]
+    drift = (1.0 - keep) * view.ambient_c
+    begun = drift[:, :1] + keep[:, :1] * view.temp_c[:, None]
+    return [
+        _rows([(temp[:, 1:], 1.0), (temp[:, :-1], -keep[:, 1:]), (p[:, 1:], -gain[:, 1:])], drift[:, 1:], drift[:, 1:]),
+        _rows([(temp[:, :1], 1.0), (p[:, :1], -gain[:, :1])], begun, begun),
+        _rows([(temp, 1.0), (wear, -1.0)], -np.inf, site.warn_c),
+        _rows([(temp, 1.0), (hot, -1.0)], -np.inf, site.trip_c - _TRIP_MARGIN_K),
+    ]
+
+
+def _peak_rows(site: Site, view: Outlook, at: Layout) -> Rows:
+    h = len(view.n_steps)
+    machines = [(at.block[P, j], float(site.rated_kw[j])) for j in range(len(site.rated_kw))]
+    return _rows([*machines, (np.full(h, at.peak), -1.0)], -np.inf, -view.base_kw)
+
+
+def _limits(site: Site, view: Outlook, at: Layout, is_bound: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest value of every variable, all finite, so that the dual solution alone proves a bound."""
+    m, h = view.free_frac.shape
+    first = view.k // SHIFT_STEPS
+    share_most = site.fixed + site.linear * site.load_max + site.square * site.load_max**2
+    least, most = np.zeros(at.peak + 1), np.zeros(at.peak + 1)
+    most[at.block[U]] = site.load_max * view.free_frac
+    most[at.block[Z]] = view.free_frac
+    most[at.block[P]] = share_most[:, None] * view.free_frac
+    most[at.block[S]] = 1.0
+    coldest = min(float(view.temp_c.min()), float(view.ambient_c.min()))
+    settled = float(view.ambient_c.max()) + site.rise_k * np.maximum(share_most, 0.0)
+    hottest = np.maximum(view.temp_c, settled)[:, None] + np.zeros((m, h))
+    least[at.block[TEMP]], most[at.block[TEMP]] = coldest - 1.0, hottest + 1.0
+    most[at.block[WEAR]] = np.maximum(hottest + 1.0 - site.warn_c, 0.0)
+    most[at.block[HOT]] = np.maximum(hottest + 1.0 - site.trip_c + _TRIP_MARGIN_K, 0.0)
+    quota = view.quota_h[first:]
+    most[at.before] = quota + site.buffer_h
+    most[at.after] = np.vstack([quota[1:], quota[-1:]]) + site.buffer_h
+    most[at.short] = quota
+    least[at.peak] = view.peak_kw
+    most[at.peak] = max(view.peak_kw, float(view.base_kw.max()) + float((site.rated_kw * share_most).sum()) + 1.0)
+    if not is_bound:
         for j in np.flatnonzero(view.hold > 0.0):
-            held = places[Z, j, : int(view.hold[j])][view.is_free[j, : int(view.hold[j])]]
+            held = at.block[Z, j, : int(view.hold[j])][view.free_frac[j, : int(view.hold[j])] >= 1.0]
             least[held] = most[held] = view.is_on[j]
-    constant = float((view.price_usd_per_kwh * view.base_kw).sum() * STEP_H - site.demand_usd_per_kw * view.peak_kw)
-    return Program(cost, constant, rows.matrix(width), np.concatenate(rows.low), np.concatenate(rows.high), least, most,
-                   (m, h))  # fmt: skip
+    return least, most
 
 
-def solve(program: Program, is_integer: np.ndarray | None = None, limit_s: float = 60.0, gap_frac: float = 1e-4
-          ) -> Solution:  # fmt: skip
-    """Minimise with HiGHS; ``is_integer`` (m, h) marks the on/off variables that must be whole.
+def build(site: Site, view: Outlook, is_bound: bool, n_tangents: int = 5) -> Program:
+    """The program of what is left of the day; with ``is_bound`` the relaxation, else what a plan must also keep."""
+    at = _layout(view)
+    hours = STEP_H * view.n_steps
+    cost = np.zeros(at.peak + 1)
+    cost[at.block[P]] = site.rated_kw[:, None] * view.price_usd_per_kwh * hours
+    cost[at.block[S]] = site.start_usd[:, None]
+    cost[at.block[WEAR]] = site.wear_usd_per_k * view.n_steps
+    cost[at.short] = site.shortage_usd_per_h
+    cost[at.peak] = site.demand_usd_per_kw
+    sets = [*_power_rows(site, view, at, n_tangents), *_start_rows(view, at), *_stock_rows(view, at),
+            *_heat_rows(site, view, at), _peak_rows(site, view, at)]  # fmt: skip
+    if not is_bound:
+        cost[at.block[HOT]] = _TRIP_USD_PER_K * view.n_steps
+        sets += _hold_rows(site, view, at)
+    constant = float((view.price_usd_per_kwh * view.base_kw * hours).sum() - site.demand_usd_per_kw * view.peak_kw)
+    least, most = _limits(site, view, at, is_bound)
+    return Program(cost, constant, _matrix(sets, at.peak + 1), np.concatenate([r.low for r in sets]),
+                   np.concatenate([r.high for r in sets]), least, most, at)  # fmt: skip
 
-    Running out of time is no error: x may be None then. DataError when the program has no solution or no end.
-    """
-    integrality = np.zeros(len(program.cost), np.int64)
-    if is_integer is not None:
-        m, h = program.shape
-        integrality[Z * m * h : (Z + 1) * m * h] = is_integer.ravel()
-    found = milp(program.cost, integrality=integrality, bounds=Bounds(program.least, program.most),
-                 constraints=LinearConstraint(program.rows, program.low, program.high),
-                 options={"time_limit": limit_s, "mip_rel_gap": gap_frac, "presolve": True})  # fmt: skip
-    bound = found.mip_dual_bound if found.mip_dual_bound is not None else found.fun
-    if found.status not in (0, 1):
-        raise DataError(f"schedule program: HiGHS ended with {found.message!r}; check prices, quotas and power curves")
-    value = -np.inf if bound is None else float(bound)
-    return Solution(found.x, value + program.constant)
+
+def _matrix(sets: list[Rows], width: int) -> csr_array:
+    counts = np.concatenate([np.full(r.column.shape[0], r.column.shape[1]) for r in sets])
+    begins = np.concatenate([[0], np.cumsum(counts)])
+    value = np.concatenate([r.value.ravel() for r in sets])
+    column = np.concatenate([r.column.ravel() for r in sets])
+    return csr_array((value, column, begins), shape=(len(counts), width))

@@ -11,7 +11,7 @@ from joblib import Parallel, delayed
 from nexova_sim.kernels.energy import Days, Site
 from nexova_sim.schedule.controllers import Played, no_steps, play_days
 from nexova_sim.schedule.mpc import Mpc
-from nexova_sim.schedule.oracle import Script, lower_bound_usd, perfect_day
+from nexova_sim.schedule.oracle import DEFAULT_NODES, Script, lower_bound_usd, perfect_day
 from nexova_sim.schedule.site import pick_days
 
 
@@ -27,8 +27,8 @@ def _bound(site: Site, day: Days) -> float:
     return lower_bound_usd(site, day, 0)
 
 
-def _perfect(site: Site, day: Days, starts: Sequence[np.ndarray], limit_s: float) -> np.ndarray:
-    return perfect_day(site, day, 0, starts, limit_s)
+def _perfect(site: Site, day: Days, starts: Sequence[np.ndarray], nodes: int) -> np.ndarray:
+    return perfect_day(site, day, 0, starts, nodes)
 
 
 def _mpc(site: Site, day: Days, controller: Mpc) -> Played:
@@ -42,12 +42,12 @@ def joined(plays: Sequence[Played]) -> Played:
     return Played(paid, trips, peak, power, loads, sum(p.cpu_s for p in plays))
 
 
-def measure_days(site: Site, days: Days, starts: Sequence[Played], n_slow: int, jobs: int = 1, limit_s: float = 5.0,
-                 progress: Callable[[int, int], None] = no_steps) -> Yardsticks:  # fmt: skip
+def measure_days(site: Site, days: Days, starts: Sequence[Played], n_slow: int, jobs: int = 1,
+                 nodes: int = DEFAULT_NODES, progress: Callable[[int, int], None] = no_steps) -> Yardsticks:  # fmt: skip
     """The bound of every day; perfect information, begun from ``starts``, and the MPC on the first ``n_slow`` days.
 
-    Days are independent of each other and are spread over ``jobs`` processes. The time limits of the solver make
-    perfect information and the MPC depend on the speed of the machine; the bound does not.
+    Days are independent of each other and are spread over ``jobs`` processes; ``nodes`` is the effort of
+    oracle.perfect_day.
     """
     n = days.level.shape[1]
     n_slow = min(n_slow, n)
@@ -58,7 +58,7 @@ def measure_days(site: Site, days: Days, starts: Sequence[Played], n_slow: int, 
     if n_slow == 0:
         return Yardsticks(bound, None, None)
     plans = pool(
-        delayed(_perfect)(site, single[i], [p.load_frac[:, :, i] for p in starts], limit_s) for i in range(n_slow)
+        delayed(_perfect)(site, single[i], [p.load_frac[:, :, i] for p in starts], nodes) for i in range(n_slow)
     )
     progress(n + n_slow, n + 2 * n_slow)
     perfect = play_days(Script(np.stack(list(plans), axis=2)), site, pick_days(days, list(range(n_slow))))

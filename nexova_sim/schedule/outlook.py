@@ -36,8 +36,9 @@ from nexova_sim.kernels.energy import (
 class Outlook(NamedTuple):
     """The rest of a day from step ``k`` on in h periods of ``n_steps`` (h,) steps each, and where its machines are.
 
-    ``price_usd_per_kwh`` (h,), ``base_kw`` (h,), ``ambient_c`` (h,), ``free_frac`` (m, h) part of the period without outage
-    or trip, ``quota_h`` (SHIFTS, m); ``temp_c``, ``is_on``, ``hold``, ``stock_h`` (m,) at ``k``; ``peak_kw`` so far.
+    ``price_usd_per_kwh`` (h,), ``base_kw`` (h,), ``ambient_c`` (h,), ``free_frac`` (m, h) part of the period without
+    outage or trip, ``quota_h`` (SHIFTS, m); ``temp_c``, ``is_on``, ``hold``, ``stock_h`` (m,) at ``k``; ``peak_kw`` so
+    far.
     """
 
     k: int

@@ -43,7 +43,8 @@ def joined(plays: Sequence[Played]) -> Played:
 
 
 def measure_days(site: Site, days: Days, starts: Sequence[Played], n_slow: int, jobs: int = 1,
-                 nodes: int = DEFAULT_NODES, progress: Callable[[int, int], None] = no_steps) -> Yardsticks:  # fmt: skip
+                 nodes: int = DEFAULT_NODES, progress: Callable[[int, int], None] = no_steps
+                 ) -> Yardsticks:  # fmt: skip
     """The bound of every day; perfect information, begun from ``starts``, and the MPC on the first ``n_slow`` days.
 
     Days are independent of each other and are spread over ``jobs`` processes; ``nodes`` is the effort of

@@ -23,6 +23,7 @@ from nexova_sim.run.plan_usual import (
     read_forecast,
     tomorrow_of,
     usual,
+    wandering_kw,
     week_hours,
 )
 from nexova_sim.schedule.tomorrow import Outlook, load_from_power, price_levels, tariff_of
@@ -100,7 +101,8 @@ def map_dataset(dataset: Dataset, resolved: ResolvedPlan, forecast: Path | None 
     order = list(resolved.site.kinds)
     chosen = sorted(placed[: config.most_machines], key=lambda p: (order.index(p.site_kind), p.ident))
     base = sum((p.usual_kw for p in placed[config.most_machines :]), np.full(HOURS, config.other_load_kw))
-    site = _site(resolved, chosen, base)
+    others = [grid.machine_ids.index(p.ident) for p in placed[config.most_machines :]]
+    site = _site(resolved, chosen, base, wandering_kw(grid.mean[0, others].astype(float), clock) if others else None)
     ambient = expected_ambient_c(dataset, factory, day)
     outlook, site = _outlook(config, site, chosen, (base, ambient))
     n_told = sum(p.ident in predicted for p in placed)
@@ -171,8 +173,8 @@ def _forecast_placed(placed: Placed, kwh: np.ndarray | None, site: SiteConfig) -
     return placed._replace(work_h=np.minimum(work, most), usual_kw=kwh)
 
 
-def _site(resolved: ResolvedPlan, chosen: list[Placed], base_kw: np.ndarray) -> SiteConfig:
-    """The model's site with the machines of the dataset; contract and base load in its proportions."""
+def _site(resolved: ResolvedPlan, chosen: list[Placed], base_kw: np.ndarray, noise_kw: float | None) -> SiteConfig:
+    """The model's site with the machines of the dataset; contract, and what is not measured, in its proportions."""
     base, mean = resolved.site, float(base_kw.mean())
     rated_kw = sum(p.rated_kw for p in chosen)
     contract = max(_LEAST_CONTRACT_KW, resolved.plan.contract_frac * rated_kw, mean)
@@ -184,7 +186,8 @@ def _site(resolved: ResolvedPlan, chosen: list[Placed], base_kw: np.ndarray) -> 
         "machines": [SiteMachine(id=f"m{n}", kind=p.site_kind, rated_kw=min(p.rated_kw, 1e5)).model_dump()
                      for n, p in enumerate(chosen)],
         "tariff": raw["tariff"] | {"contract_kw": contract},
-        "surroundings": around | {"base_kw": mean} | {key: scale * around[key] for key in _SPREAD},
+        "surroundings": around | {"base_kw": mean} | {key: scale * around[key] for key in _SPREAD}
+        | ({} if noise_kw is None else {"base_noise_kw": noise_kw}),
     }  # fmt: skip
     return SiteConfig.model_validate(raw)
 

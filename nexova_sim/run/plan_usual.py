@@ -20,6 +20,7 @@ HOURS, FIRST_HOUR = 24, 6
 HOUR_MS = 3_600_000
 _WEATHER_DAYS = 7
 _LATE_H = 6
+_WEEK_H, _LEAST_WEEKS = 168, 2
 _STATUS_WORDS = ("running", "standing", "maintenance")
 
 
@@ -78,6 +79,19 @@ def usual(values: np.ndarray, week_hour: np.ndarray, wanted: np.ndarray) -> np.n
                 n = seen[:, which].sum(axis=1)
                 out[:, h] = np.where(n > 0, filled[:, which].sum(axis=1) / n, out[:, h])
     return out
+
+
+def wandering_kw(power_kw: np.ndarray, week_hour: np.ndarray) -> float | None:
+    """Standard deviation of the sum of hourly powers (m, b) around its hour-of-week mean; None below two weeks.
+
+    The mean is taken from the same n weeks, so the variance is enlarged by n / (n - 1).
+    """
+    n_weeks = power_kw.shape[1] / _WEEK_H
+    if n_weeks < _LEAST_WEEKS:
+        return None
+    total = np.nansum(power_kw, axis=0)
+    means = usual(total[None], week_hour, np.arange(_WEEK_H))[0]
+    return float(np.std(total - means[week_hour]) * np.sqrt(n_weeks / (n_weeks - 1.0)))
 
 
 def last_statuses(dataset: Dataset) -> dict[str, str]:

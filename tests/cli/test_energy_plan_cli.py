@@ -25,6 +25,7 @@ from nexova_sim.run.plan_usual import (
     read_forecast,
     tomorrow_of,
     usual,
+    wandering_kw,
     week_hours,
     zone_of,
 )
@@ -115,6 +116,14 @@ def test_usual_hours_fall_back_to_the_clock_then_the_mean(tiny_dataset):
     assert expected_ambient_c(opened, "nowhere", day) is None
     with pytest.raises(DataError, match="time zone"):
         zone_of("Mars/Olympus")
+
+
+def test_the_wandering_of_the_base_load_is_measured():
+    rng = np.random.default_rng(2)
+    hours = np.arange(20 * 168) % 168
+    power = np.stack([30.0 + hours / 10.0, rng.normal(20.0, 4.0, len(hours))])
+    assert wandering_kw(power, hours) == pytest.approx(4.0, rel=0.05)
+    assert wandering_kw(power[:, :335], hours[:335]) is None
 
 
 def test_explain_tells_the_bid_and_replays_the_opposite(capsys, planned):

@@ -41,13 +41,13 @@ def run(config: ConfigFlag, settings: SetFlag = None, out: OutFlag = None, seed:
     with echo.progress("run") as progress:
         done = verb.run_experiment(resolved, out, selection, jobs, lambda _stage, part, of: progress(part, of))
     for stage in done.stages:
-        cost = f"{stage.cpu_s:.1f} CPU-seconds" if stage.state == "ran" else "nothing to do"
+        cost = {"ran": f"{stage.cpu_s:.1f} CPU-seconds", "skipped": stage.why}.get(stage.state, "nothing to do")
         echo.note(f"{stage.name:<9} {stage.state:<7} {cost}")
     shown = done.exports or (done.folder,)
     data = {
         "folder": str(done.folder),
         "exports": [str(path) for path in done.exports],
-        "stages": [_row(stage) | {"metrics": stage.metrics} for stage in done.stages],
+        "stages": [_row(stage) | {"cpu_s": stage.cpu_s, "metrics": stage.metrics} for stage in done.stages],
     }
     echo.result(data, "\n".join(str(path) for path in shown), done.run_id)
 

@@ -8,20 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, SerializeAsAny, model_validator
 
 from nexova_sim.base.errors import ConfigError
 from nexova_sim.config import alert, approval, decision
-from nexova_sim.config.anomaly import AnomalyStage, read_anomaly_stage
-from nexova_sim.config.energy_stage import EnergyStage, read_energy_stage
-from nexova_sim.config.forecast import ForecastStage, load_forecast_part
+from nexova_sim.config.anomaly import AnomalyConfig, AnomalyStage, read_anomaly_stage
+from nexova_sim.config.energy_stage import EnergyStage, ResolvedEnergy, read_energy_stage
+from nexova_sim.config.forecast import ForecastConfig, ForecastStage, load_forecast_part
+from nexova_sim.config.ingest_stage import IngestPart, IngestStage, read_ingest_stage
 from nexova_sim.config.load import apply_overrides, build, find_config, load_fleet, read_yaml
-from nexova_sim.config.rul import RulStage, load_rul_part
+from nexova_sim.config.rul import RulConfig, RulStage, load_rul_part
 from nexova_sim.config.strict import Identifier, Strict
-from nexova_sim.config.track import TwinStage, read_twin_stage
+from nexova_sim.config.track import TrackConfig, TwinStage, read_twin_stage
 from nexova_sim.config.types import ResolvedFleet
 
 
@@ -44,12 +45,17 @@ class ReportStage(Strict):
 
 
 class ExperimentConfig(Strict):
-    """An experiment: a dataset, simulated or given, and what is done with it."""
+    """An experiment: a dataset, simulated, ingested or given, and what is done with it.
+
+    ``unfit`` says what happens to a stage that cannot work on the dataset: refuse the experiment, or skip the stage.
+    """
 
     name: Identifier
     title: Annotated[str, Field(max_length=200)] = ""
     dataset: str | None = None
+    unfit: Literal["refuse", "skip"] = "refuse"
     simulate: SimulateStage | None = None
+    ingest: IngestStage | None = None
     describe: DescribeStage | None = DescribeStage()
     alerts: alert.AlertStage | None = None
     approvals: approval.ApprovalStage | None = None
@@ -63,8 +69,12 @@ class ExperimentConfig(Strict):
 
     @model_validator(mode="after")
     def _one_dataset(self) -> ExperimentConfig:
-        if (self.dataset is None) == (self.simulate is None):
-            raise ValueError("give either the section 'simulate' or 'dataset: FOLDER', not both")
+        given = [name for name in ("simulate", "ingest", "dataset") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "give exactly one of the section 'simulate', the section 'ingest' and 'dataset: FOLDER'; "
+                f"got {' and '.join(given) or 'none'}"
+            )
         return self
 
 
@@ -78,6 +88,7 @@ class ResolvedExperiment(Strict):
 
 # Stage name -> how the files named in its section are read in; the second argument is the experiment's folder.
 _PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {
+    "ingest": read_ingest_stage,
     "alerts": alert.read_stage,
     "approvals": approval.read_stage,
     "twin": read_twin_stage,
@@ -87,6 +98,31 @@ _PARTS: Mapping[str, Callable[[Any, Path], Strict]] = {
     "energy": read_energy_stage,
     "decisions": decision.read_stage,
 }
+
+_PART_TYPES: Mapping[str, type[Strict]] = {
+    "ingest": IngestPart,
+    "alerts": alert.AlertPolicy,
+    "approvals": approval.ApprovalPart,
+    "twin": TrackConfig,
+    "rul": RulConfig,
+    "anomaly": AnomalyConfig,
+    "forecast": ForecastConfig,
+    "energy": ResolvedEnergy,
+    "decisions": decision.DecisionPart,
+}
+
+
+def restore_experiment(raw: Mapping[str, Any], where: str) -> ResolvedExperiment:
+    """A resolved experiment from what ``model_dump`` made of it; no other file is read.
+
+    Raises ConfigError that names ``where`` and the key when it is not one.
+    """
+    parts = raw.get("parts")
+    kept = {k: v for k, v in raw.items() if k != "parts"}
+    if not isinstance(parts, Mapping) or not set(parts) <= set(_PART_TYPES):
+        raise ConfigError(f"{where}: parts: expected a mapping of stages ({', '.join(_PART_TYPES)}); run again")
+    made = {name: build(_PART_TYPES[name], part, f"{where}: {name}") for name, part in parts.items()}
+    return build(ResolvedExperiment, kept, where).model_copy(update={"parts": made})
 
 
 def _settings(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
@@ -113,7 +149,8 @@ def load_experiment(name: str | Path, settings: Sequence[str] = (), seed: int | 
     section = experiment.simulate
     if section is None:
         if seed is not None:
-            raise ConfigError(f"--seed {seed}: {path} simulates nothing (it has 'dataset'); leave --seed out")
+            has = "ingest" if experiment.ingest is not None else "dataset"
+            raise ConfigError(f"--seed {seed}: {path} simulates nothing (it has {has!r}); leave --seed out")
         return ResolvedExperiment(experiment=experiment, fleet=None, parts=parts)
     if seed is not None:
         section = section.model_copy(update={"overrides": {**section.overrides, "seed": seed}})

@@ -9,32 +9,42 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from nexova_sim.base.errors import ConfigError, DataError
 from nexova_sim.base.hashing import hash_file, hash_value, run_id
 from nexova_sim.config.experiment import ResolvedExperiment
+from nexova_sim.config.ingest_stage import IngestPart
 from nexova_sim.dataset.stage import PLAN_NAME, explain_os_error, staged, write_durably
+from nexova_sim.run.cost import cpu_seconds
+from nexova_sim.run.fitness import check_fit, facts_before, facts_of
 from nexova_sim.run.provenance import provenance
+from nexova_sim.run.records import (
+    CONFIG_NAME,
+    METRICS_NAME,
+    RUN_FORMAT,
+    json_text,
+    write_json,
+    write_provenance,
+    write_resolved,
+    write_yaml,
+)
 from nexova_sim.run.stage import Stage, Work, stage_code
+from nexova_sim.run.stage_ingest import ingest_inputs
 from nexova_sim.run.stages import STAGES, check_stage
 from nexova_sim.schema.manifest import MANIFEST_NAME, load_manifest
 
 FORMAT = "nexova-stage"
-RUN_FORMAT = "nexova-run"
 _SELF_HASH = "manifest_sha256"
 _DAMAGED_MANIFEST = f"damaged: {MANIFEST_NAME}"
 Watch = Callable[[str, int, int], None]
 
 
 class StageRun(NamedTuple):
-    """A stage in a run. ``state``: cached, ran, or in a plan: to run; ``why`` says why it is not cached."""
+    """A stage in a run. ``state``: cached, ran, skipped, or in a plan: to run; ``why`` says why it is not cached."""
 
     name: str
     id: str
@@ -79,7 +89,7 @@ def find_damage(folder: Path, ident: str) -> str | None:
         text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
         raw = json.loads(text)
         own = {key: value for key, value in raw.items() if key != _SELF_HASH}
-        if raw["format"] != FORMAT or raw["id"] != ident or text != _json_text(own | {_SELF_HASH: hash_value(own)}):
+        if raw["format"] != FORMAT or raw["id"] != ident or text != json_text(own | {_SELF_HASH: hash_value(own)}):
             return _DAMAGED_MANIFEST
         files = [(str(f["path"]), int(f["bytes"]), str(f["sha256"])) for f in raw["files"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -159,13 +169,25 @@ def plan_experiment(resolved: ResolvedExperiment, out: Path | None = None,
     """What a run would do: every chosen stage with its folder, and whether it is cached. Writes nothing."""
     names, anew = _chosen(resolved, selection)
     nodes = _nodes(resolved, out or default_root(resolved))
+    skipped = _check_fit(resolved, nodes, names)
     plan = []
     for name in names:
-        why = "asked for by --from" if name in anew else find_damage(nodes[name].folder, nodes[name].id)
-        plan.append(
-            StageRun(name, nodes[name].id, nodes[name].folder, "to run" if why else "cached", why or "", 0.0, {})
-        )
+        node = nodes[name]
+        why: str | None = skipped.get(name)
+        if why:
+            plan.append(StageRun(name, node.id, node.folder, "skipped", why, 0.0, {}))
+            continue
+        why = "asked for by --from" if name in anew else find_damage(node.folder, node.id)
+        plan.append(StageRun(name, node.id, node.folder, "to run" if why else "cached", why or "", 0.0, {}))
     return tuple(plan)
+
+
+def _check_fit(resolved: ResolvedExperiment, nodes: Mapping[str, _Node], names: tuple[str, ...]) -> dict[str, str]:
+    """Stages that cannot work on the dataset; of one that is still to be made as far as its configuration tells."""
+    source = next((node for node in nodes.values() if node.stage.gives == "dataset"), None)
+    is_there = source is not None and find_damage(source.folder, source.id) is None
+    facts = facts_of(source.folder / "dataset") if source is not None and is_there else facts_before(resolved)
+    return check_fit(resolved, facts, names)
 
 
 def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, selection: Selection = Selection(),  # noqa: B008
@@ -184,23 +206,30 @@ def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, select
     if selection.only:
         _need_inputs(nodes, nodes[selection.only])
     ident = _ident(resolved, nodes)
+    skipped = _check_fit(resolved, nodes, names)
     done = []
     for name in names:
         node = nodes[name]
+        if name in skipped:
+            done.append(StageRun(name, node.id, node.folder, "skipped", skipped[name], 0.0, {}))
+            continue
         why = "asked for by --from" if name in anew else find_damage(node.folder, node.id)
-        cpu_s = time.process_time()
+        cpu_s = cpu_seconds() if why else 0.0
         if why:
             if why == _DAMAGED_MANIFEST:
                 # The folder is ours, named by its content, but nothing in it can be trusted or told apart any more.
                 shutil.rmtree(node.folder)
-            _run_stage(node, resolved, jobs, watch)
-        cpu_s = round(time.process_time() - cpu_s, 3) if why else 0.0
+            _run_stage(node, resolved, skipped, jobs, watch)
+            cpu_s = round(cpu_seconds() - cpu_s, 3)
+            if node.stage.gives == "dataset":
+                # Now more is known than the configuration could tell.
+                skipped = check_fit(resolved, facts_of(node.folder / "dataset"), names)
         done.append(StageRun(name, node.id, node.folder, "ran" if why else "cached", why or "", cpu_s, _metrics(node)))
     folder = root / ident
     try:
-        exports = _write_run(folder, resolved, nodes, ident)
+        exports = _write_run(folder, resolved, nodes, ident, skipped)
         seed = resolved.fleet.fleet.seed if resolved.fleet else None
-        _write_provenance(folder, provenance(started, ident, seed, [_brief(s) for s in done]))
+        write_provenance(folder, provenance(started, ident, seed, [_brief(s) for s in done], _hashes(resolved, nodes)))
     except OSError as error:
         raise explain_os_error(error, folder) from error
     return ExperimentResult(folder, ident, tuple(done), exports)
@@ -216,7 +245,8 @@ def _need_inputs(nodes: Mapping[str, _Node], node: _Node) -> None:
                 )
 
 
-def _run_stage(node: _Node, resolved: ResolvedExperiment, jobs: int | None, watch: Watch | None) -> None:
+def _run_stage(node: _Node, resolved: ResolvedExperiment, skipped: Mapping[str, str], jobs: int | None,
+               watch: Watch | None) -> None:  # fmt: skip
     """Make the output of a stage in a staging folder that replaces ``node.folder`` when it is whole."""
     plan = {"stage": node.name, "id": node.id}
     with staged(node.folder, plan, overwrite=True) as stage:
@@ -225,9 +255,11 @@ def _run_stage(node: _Node, resolved: ResolvedExperiment, jobs: int | None, watc
             if watch:
                 watch(node.name, done, total)
 
-        metrics = node.stage.run(Work(stage.folder, resolved, node.inputs, node.ids, jobs, progress))
-        _write_json(stage.folder / "metrics.json", metrics)
-        _write_yaml(stage.folder / "config.resolved.yaml", node.config)
+        left = {STAGES[name].gives for name in skipped}
+        inputs = {name: path for name, path in node.inputs.items() if name not in left}
+        metrics = node.stage.run(Work(stage.folder, resolved, inputs, node.ids, jobs, progress, skipped))
+        write_json(stage.folder / "metrics.json", metrics)
+        write_yaml(stage.folder / "config.resolved.yaml", node.config)
         paths = sorted(p for p in stage.folder.rglob("*") if p.is_file() and p != stage.folder / PLAN_NAME)
         files = [
             {"path": p.relative_to(stage.folder).as_posix(), "bytes": p.stat().st_size, "sha256": hash_file(p)}
@@ -235,7 +267,7 @@ def _run_stage(node: _Node, resolved: ResolvedExperiment, jobs: int | None, watc
         ]
         record = {**plan, "format": FORMAT, "inputs": node.ids, "config_hash": hash_value(node.config),
                   "code_hash": stage_code(node.stage), "files": files}  # fmt: skip
-        _write_json(stage.folder / MANIFEST_NAME, record | {_SELF_HASH: hash_value(record)})
+        write_json(stage.folder / MANIFEST_NAME, record | {_SELF_HASH: hash_value(record)})
 
 
 def _metrics(node: _Node) -> dict[str, Any]:
@@ -247,42 +279,36 @@ def _brief(stage: StageRun) -> dict[str, Any]:
     return {"name": stage.name, "id": stage.id, "state": stage.state, "why": stage.why, "cpu_s": stage.cpu_s}
 
 
-def _json_text(value: Any) -> str:  # noqa: ANN401
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _write_json(path: Path, value: Any) -> None:  # noqa: ANN401
-    write_durably(path, _json_text(value).encode())
-
-
-def _write_yaml(path: Path, value: Any) -> None:  # noqa: ANN401
-    write_durably(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True).encode())
-
-
-def _write_run(folder: Path, resolved: ResolvedExperiment, nodes: Mapping[str, _Node], ident: str) -> tuple[Path, ...]:
+def _write_run(folder: Path, resolved: ResolvedExperiment, nodes: Mapping[str, _Node], ident: str,
+               skipped: Mapping[str, str]) -> tuple[Path, ...]:  # fmt: skip
     """Write the folder of a run from what its stages left; stages that were never made are left out."""
     folder.mkdir(parents=True, exist_ok=True)
     there = {name: node for name, node in nodes.items() if (node.folder / MANIFEST_NAME).is_file()}
-    _write_yaml(folder / "config.resolved.yaml", resolved.experiment.model_dump(mode="json"))
-    _write_json(folder / "metrics.json", {name: _metrics(node) for name, node in there.items()})
+    write_yaml(folder / CONFIG_NAME, resolved.experiment.model_dump(mode="json"))
+    write_resolved(folder, resolved)
+    write_json(folder / METRICS_NAME, {name: _metrics(node) for name, node in there.items()})
     exports = []
     for node in there.values():
         for name in node.stage.exports:
             write_durably(folder / name, (node.folder / name).read_bytes())
             exports.append(folder / name)
     stages = {name: {"id": n.id, "folder": os.path.relpath(n.folder, folder)} for name, n in nodes.items()}
-    _write_json(folder / MANIFEST_NAME, {"format": RUN_FORMAT, "run_id": ident, "stages": stages})
+    for name, why in skipped.items():
+        stages[name]["skipped"] = why
+    record = {"format": RUN_FORMAT, "run_id": ident, "name": resolved.experiment.name, "stages": stages}
+    write_json(folder / MANIFEST_NAME, record)
     return tuple(exports)
 
 
-def _write_provenance(folder: Path, record: Mapping[str, Any]) -> None:
-    """One file per invocation, named by its time; two in one second are numbered."""
-    place = folder / "provenance"
-    place.mkdir(exist_ok=True)
-    stamp = str(record["started_utc"]).replace("-", "").replace(":", "")
-    path = place / f"{stamp}.json"
-    number = 1
-    while path.exists():
-        number += 1
-        path = place / f"{stamp}-{number}.json"
-    _write_json(path, record)
+def _hashes(resolved: ResolvedExperiment, nodes: Mapping[str, _Node]) -> dict[str, Any]:
+    """What went into a run: its configuration, by stage and as a whole, and what was read from outside."""
+    by_stage = {name: {"config": hash_value(n.config), "code": stage_code(n.stage), "inputs": n.ids}
+                for name, n in nodes.items()}  # fmt: skip
+    inputs: dict[str, str] = {}
+    if resolved.experiment.dataset is not None:
+        inputs["dataset"] = hash_file(Path(resolved.experiment.dataset) / MANIFEST_NAME)
+    part = resolved.parts.get("ingest")
+    if isinstance(part, IngestPart):
+        inputs |= dict(zip(part.files, (digest for _, digest in ingest_inputs(part)), strict=True))
+    whole = hash_value({name: stage["config"] for name, stage in by_stage.items()})
+    return {"config_hash": whole, "inputs": inputs, "stage_hashes": by_stage}

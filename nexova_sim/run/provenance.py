@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime
-from importlib.metadata import distributions
+from functools import cache
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("nexova-sim", "numpy", "numba", "pyarrow", "matplotlib", "jinja2", "pydantic")
+_OWN = "nexova-sim"
+_FOR_WORK_ON_IT = re.compile(r"""extra\s*==\s*["']dev["']""")
+# What decides about numbers and stands in no list of requirements, because another package brings it.
+_BROUGHT = ("llvmlite", "dask", "pydantic-core")
 
 
 def git_state() -> dict[str, Any] | None:
@@ -33,18 +39,59 @@ def _git(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def provenance(started: datetime, run_id: str, seed: int | None, stages: list[dict[str, Any]]) -> dict[str, Any]:
-    """The record of one run; ``stages`` say what was run and what it cost."""
-    wanted = {name.lower() for name in _PACKAGES}
-    found = {d.metadata["Name"]: d.version for d in distributions() if str(d.metadata["Name"]).lower() in wanted}
+@cache
+def package_versions() -> dict[str, str]:
+    """Version of Python, of this package, and of everything it needs to run, extras included, that is installed."""
+    found = {"python": platform.python_version()}
+    try:
+        lines = requires(_OWN) or []
+    except PackageNotFoundError:
+        lines = ["numpy", "numba", "pyarrow"]
+    names = {
+        re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0].lower() for line in lines if not _FOR_WORK_ON_IT.search(line)
+    }
+    for name in sorted({_OWN, *names, *_BROUGHT}):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def processor() -> dict[str, Any]:
+    """Model, architecture, cores of the machine and cores this process may use."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    except OSError:
+        model = ""
+    return {
+        "model": model or platform.processor() or "unknown",
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "cores_usable": len(os.sched_getaffinity(0)),
+    }
+
+
+@cache
+def _git_once() -> dict[str, Any] | None:
+    """The code of a process is what it loaded at its start, so one look is enough (and a sweep has many trials)."""
+    return git_state()
+
+
+def provenance(started: datetime, run_id: str, seed: int | None, stages: list[dict[str, Any]],
+               hashes: Mapping[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
+    """The record of one run; ``stages`` say what was run and what it cost, ``hashes`` what went in."""
     return {
         "run_id": run_id,
         "started_utc": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "seed": seed,
-        "git": git_state(),
-        "packages": {"python": platform.python_version(), **dict(sorted(found.items()))},
+        "git": _git_once(),
+        "packages": package_versions(),
         "platform": platform.platform(),
-        "cpus": len(os.sched_getaffinity(0)),
+        "processor": processor(),
+        **(hashes or {}),
         "stages": stages,
         "cpu_s": round(sum(float(s["cpu_s"]) for s in stages), 3),
     }

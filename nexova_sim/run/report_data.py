@@ -67,11 +67,14 @@ def _health(dataset: Dataset, grid: Grid, ids: list[str]) -> np.ndarray:
     return percent
 
 
-def making_of(dataset: Path, ident: str, is_simulated: bool, manifest: Manifest) -> Making:
-    """How the dataset of id ``ident`` was made and how to make it again, for the last part of the report."""
-    source = dataset / "config.resolved.yaml"
-    text = source.read_text(encoding="utf-8") if source.is_file() else ""
-    place = f"../stages/simulate/{ident}/dataset" if is_simulated else "DATASET"
+def making_of(dataset: Path, ident: str, source: str | None, manifest: Manifest) -> Making:
+    """How the dataset ``ident`` was made and how to make it again, for the last part of the report.
+
+    ``source`` is the stage that left it, None for a dataset that was given.
+    """
+    config = dataset / "config.resolved.yaml"
+    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    place = f"../stages/{source}/{ident}/dataset" if source else "DATASET"
     commands = (
         "nexova run --config config.resolved.yaml",
         f"nexova data verify {place}",

@@ -15,7 +15,10 @@ BASE_ROOMS = ("base", "schema", "dataset")
 
 
 class Work(NamedTuple):
-    """What a stage gets: a folder to write to (half-filled when resumed), the experiment, its inputs by artifact."""
+    """What a stage gets: a folder to write to (half-filled when resumed), the experiment, its inputs by artifact.
+
+    ``skipped`` are stages that could not work on the dataset, with the reason.
+    """
 
     folder: Path
     resolved: ResolvedExperiment
@@ -23,6 +26,7 @@ class Work(NamedTuple):
     ids: Mapping[str, str]
     jobs: int | None
     progress: Progress
+    skipped: Mapping[str, str] = {}
 
 
 class Stage(NamedTuple):

@@ -17,6 +17,7 @@ from nexova_sim.run.stage_approvals import APPROVALS
 from nexova_sim.run.stage_decisions import DECISIONS
 from nexova_sim.run.stage_energy import ENERGY
 from nexova_sim.run.stage_forecast import FORECAST
+from nexova_sim.run.stage_ingest import INGEST
 from nexova_sim.run.stage_rul import RUL
 from nexova_sim.run.stage_twin import TWIN
 from nexova_sim.run.stages_data import DESCRIBE, SIMULATE, report_stage
@@ -43,6 +44,7 @@ def check_stage(name: str, flag: str) -> None:
 STAGES: Mapping[str, Stage] = MappingProxyType(
     {
         "simulate": SIMULATE,
+        "ingest": INGEST,
         "describe": DESCRIBE,
         **_WORK,
         "report": report_stage(tuple(stage.gives for stage in _WORK.values())),

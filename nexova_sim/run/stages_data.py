@@ -73,8 +73,10 @@ def _report(work: Work) -> Metrics:
     experiment = work.resolved.experiment
     section = experiment.report or ReportStage()
     fleet = collect(work.inputs["dataset"], work.inputs["description.json"], section, work.progress)
-    is_simulated = experiment.simulate is not None
-    making = making_of(work.inputs["dataset"], work.ids["dataset"], is_simulated, fleet.manifest)
+    source = next((name for name in ("simulate", "ingest") if getattr(experiment, name) is not None), None)
+    making = making_of(work.inputs["dataset"], work.ids["dataset"], source, fleet.manifest)
+    left_out = tuple((f"Left out: {name}", f"The stage {why}.") for name, why in work.skipped.items())
+    making = making._replace(facts=(*making.facts, *left_out))
     page = render(experiment.title or experiment.name, fleet, making, section.max_figures, make_chapters(work.inputs))
     data = page.html.encode("utf-8")
     write_durably(work.folder / "report.html", data)

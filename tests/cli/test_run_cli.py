@@ -9,7 +9,8 @@ import pytest
 from nexova_sim.cli.app import run
 
 QUICKSTART = "configs/experiment/quickstart.yaml"
-STAGES = ("simulate", "describe", "alerts", "approvals", "twin", "rul", "anomaly", "energy", "report")
+STAGES = ("simulate", "describe", "alerts", "approvals", "twin", "rul", "anomaly", "forecast", "energy", "decisions",
+          "report")  # fmt: skip
 SMALL = [
     "--set",
     "simulate.fleet=configs/fleet/tiny.yaml",

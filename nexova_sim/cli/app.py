@@ -19,8 +19,10 @@ from nexova_sim.cli.audit import app as audit
 from nexova_sim.cli.auth import app as auth
 from nexova_sim.cli.bench import bench
 from nexova_sim.cli.chat import chat
+from nexova_sim.cli.completion import answer_shell, completion
 from nexova_sim.cli.data import app as data
 from nexova_sim.cli.decisions import app as decisions
+from nexova_sim.cli.doctor import doctor
 from nexova_sim.cli.energy import app as energy
 from nexova_sim.cli.events import app as events
 from nexova_sim.cli.exits import report_failure
@@ -28,6 +30,7 @@ from nexova_sim.cli.forecast import app as forecast
 from nexova_sim.cli.ingest import ingest
 from nexova_sim.cli.machines import app as machines
 from nexova_sim.cli.models import app as models
+from nexova_sim.cli.readable import make_readable
 from nexova_sim.cli.rul import app as rul
 from nexova_sim.cli.run import run as experiment
 from nexova_sim.cli.simulate import simulate
@@ -41,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command()(simulate)
 app.command()(bench)
@@ -64,6 +67,8 @@ app.add_typer(audit)
 app.add_typer(anomaly)
 app.add_typer(models)
 app.add_typer(rul)
+app.command()(doctor)
+app.command()(completion)
 
 
 def _show_version(value: bool) -> None:
@@ -84,12 +89,17 @@ def _root(context: typer.Context, version: VersionFlag = False) -> None:
         raise UsageError(f"a verb is missing; {suggest('', _verbs(context))} (see: nexova --help)")
 
 
+def root_command() -> Any:  # noqa: ANN401 - typer's and click's commands
+    """The whole command line as one command, its help made readable."""
+    return make_readable(typer.main.get_command(app))
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line ``arguments`` and return the exit code."""
     echo.configure("--json" in arguments, False)
     try:
         # Not app(): its main() would swallow Ctrl-C and a closed pipe before they can be told in our words.
-        command = typer.main.get_command(app)
+        command = root_command()
         with command.make_context("nexova", list(arguments)) as context:
             status = command.invoke(context)
         sys.stdout.flush()
@@ -132,4 +142,5 @@ def _usage(error: BaseException, message: str) -> UsageError:
 def main() -> None:
     """Entry point of the console script."""
     echo.open_streams()
-    sys.exit(run(sys.argv[1:]))
+    answered = answer_shell(root_command)
+    sys.exit(run(sys.argv[1:]) if answered is None else answered)

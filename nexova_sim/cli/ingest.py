@@ -12,7 +12,7 @@ from nexova_sim.cli import echo
 from nexova_sim.cli.flags import DryRunFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SetFlag
 
 FilesArgument = Annotated[
-    list[Path], typer.Argument(help="CSV or Parquet files of a plant, read in this order.", metavar="FILES...")
+    list[Path], typer.Argument(help="CSV or Parquet files of a plant, read in this order.", metavar="FILES")
 ]
 MapFlag = Annotated[
     str | None,

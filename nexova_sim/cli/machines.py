@@ -14,7 +14,7 @@ from nexova_sim.cli.flags import JsonFlag, QuietFlag
 
 app = typer.Typer(name="machines", help="The machines of the registry.", no_args_is_help=True)
 
-SomeMachine = Annotated[str | None, typer.Argument(metavar="[MACHINE]", help="Machine id.", show_default=False)]
+SomeMachine = Annotated[str | None, typer.Argument(metavar="MACHINE", help="Machine id.", show_default=False)]
 KindOption = Annotated[str | None, typer.Option("--kind", help="PUMP, MOTOR, COMPRESSOR, CONVEYOR or another.")]
 FactoryOption = Annotated[str | None, typer.Option("--factory", help="Factory it stands in.", metavar="ID")]
 NameOption = Annotated[str | None, typer.Option("--name", help="Display name (default: the id).")]

@@ -25,7 +25,7 @@ def completion(
 
     Example: nexova completion bash
     """
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     if shell not in SHELLS:
         raise UsageError(f"nexova completion: unknown shell {shell!r}; {suggest(shell, SHELLS)}")
@@ -38,7 +38,7 @@ def answer_shell(make_command: Callable[[], Any]) -> int | None:
     instruction = os.environ.get(VARIABLE)
     if not instruction:
         return None
-    from typer.completion import completion_init, shell_complete
+    from typer.completion import completion_init, shell_complete  # type: ignore[attr-defined]
 
     completion_init()
     return int(shell_complete(make_command(), {}, "nexova", VARIABLE, instruction))

@@ -109,7 +109,7 @@ def test_killed_at_random_moments(forge, whole, tmp_path):
 
 
 def _n_files(folder: Path) -> int:
-    """Parquet files below a folder that another process may be renaming or filling: os.walk passes over what is gone."""
+    """Parquet files below a folder that another process may be renaming: os.walk passes over what is gone."""
     return sum(".parquet" in name for _, _, names in os.walk(folder) for name in names)
 
 

@@ -52,11 +52,19 @@ def known(residual, there, cell):
                     yield k, pair(cell[t + h]), residual[k, j, h]
 
 
-def naive_scales(residual, there, cell, shrink):
-    rows = list(known(residual, there, cell))
-    mean = sum(abs(r) for _, _, r in rows) / max(len(rows), 1)
-    out = []
+def naive_states(y, there, cell, n_days):
+    """1 for pairs whose mean over the last days is above 0.35 of the highest one's, and for pairs without data."""
+    last = range(len(y) - 24 * n_days, len(y))
+    own = [[abs(y[t]) for t in last if there[t] and pair(cell[t]) == p] for p in range(48)]
+    mean = [sum(values) / len(values) if values else 0.0 for values in own]
+    return np.array([not values or m > 0.35 * max(mean) for values, m in zip(own, mean, strict=True)], np.uint8)
+
+
+def naive_scales(residual, there, cell, state, shrink):
+    rows, out = list(known(residual, there, cell)), []
     for p in range(48):
+        like = [abs(r) for _, q, r in rows if state[q] == state[p]]
+        mean = sum(like) / max(len(like), 1)
         own = [abs(r) for _, q, r in rows if q == p]
         out.append((1 - shrink) * (sum(own) / len(own) if own else mean) + shrink * mean + 1e-4)
     return np.array(out)

@@ -44,8 +44,13 @@ class PlannedStop(Strict):
 
 
 class PlannedCalendar(Strict):
-    """What is planned: by factory the days that run like a Sunday, and stops. Outages do not belong here."""
+    """What is planned: by factory the days that run like a Sunday, and stops. Outages do not belong here.
 
+    ``from_dataset`` takes the holidays of factories not named in ``holidays`` from the configuration that a simulated
+    dataset was made from, since a plant knows them beforehand.
+    """
+
+    from_dataset: bool = True
     holidays: dict[str, tuple[Day, ...]] = Field(default_factory=dict)
     stops: tuple[PlannedStop, ...] = ()
 

@@ -17,17 +17,22 @@ from nexova_sim.forecast.panel import HORIZON_H, Forecast, wall_clock
 
 ORACLE = "oracle_floor"
 _MEAN_ONLY = ("mase", "rmsse", "wape", "mape_running", "week_kwh_frac", "week_cost_frac")
-NAIVE, LEAST_ORIGINS, LEAST_TRAIN_H = "seasonal_naive_24", 12, 336
+NAIVES, LEAST_ORIGINS, LEAST_TRAIN_H = ("seasonal_naive_24", "seasonal_naive_168"), 12, 336
 Progress = Callable[[int, int], None]
 
 
 class Backtest(NamedTuple):
-    """Results of models at o origins on n series: ``values`` model -> metric -> (o, n); ``fallback_frac`` by model."""
+    """Results of models at o origins on n series: ``values`` model -> metric -> (o, n); ``fallback_frac`` by model.
+
+    Of the hours judged, ``n_hours`` were measured and ``n_running`` of these count for percentage errors.
+    """
 
     models: tuple[str, ...]
     origins: tuple[int, ...]
     values: dict[str, dict[str, np.ndarray]]
     fallback_frac: dict[str, float]
+    n_hours: int
+    n_running: int
 
 
 def origins_of(n_hours: int, config: ForecastConfig) -> tuple[int, ...]:
@@ -58,20 +63,23 @@ def prices(series: Series, tariff: Tariff, origin: int) -> np.ndarray:
 def run_backtest(series: Series, config: ForecastConfig, options: Options,
                  progress: Progress = lambda _done, _total: None, floor_kwh: np.ndarray | None = None
                  ) -> Backtest:  # fmt: skip
-    """Forecast from every origin by every model of the configuration; the naive one is always among them.
+    """Forecast from every origin by every model of the configuration; the naive ones are always among them.
 
     ``floor_kwh`` (n, t), the generator's own mean, is judged like a model (``ORACLE``), without an interval.
     """
-    models = tuple(dict.fromkeys([*config.backtest.models, NAIVE]))
+    models = tuple(dict.fromkeys([*config.backtest.models, *NAIVES]))
     origins = origins_of(series.n_hours, config)
     n = len(series.ids)
     values = {m: {k: np.full((len(origins), n), np.nan) for k in METRICS} for m in models}
     fallbacks = dict.fromkeys(models, 0)
+    n_hours = n_running = 0
     for row, origin in enumerate(origins):
         begin = max(0, origin - config.train_h)
         scales = scales_of(series.energy_kwh[:, begin:origin], config.backtest.running_frac)
         actual = series.energy_kwh[:, origin : origin + HORIZON_H]
         price = prices(series, config.tariff, origin)
+        n_hours += int(np.isfinite(actual).sum())
+        n_running += int((np.nan_to_num(actual, nan=-np.inf) > scales.running_kwh[:, None]).sum())
         for number, model in enumerate(models):
             made = forecast_at(series, origin, model, config.train_h, options)
             fallbacks[model] += sum(name != model for name in made.made_by)
@@ -86,7 +94,8 @@ def run_backtest(series: Series, config: ForecastConfig, options: Options,
                 table[key][row] = found[key]
     if floor_kwh is not None:
         models, fallbacks = (*models, ORACLE), fallbacks | {ORACLE: 0}
-    return Backtest(models, origins, values, {m: fallbacks[m] / (len(origins) * max(1, n)) for m in models})
+    shares = {m: fallbacks[m] / (len(origins) * max(1, n)) for m in models}
+    return Backtest(models, origins, values, shares, n_hours, n_running)
 
 
 def summarise(done: Backtest, series: Series, config: ForecastConfig) -> dict[str, Any]:
@@ -105,6 +114,7 @@ def summarise(done: Backtest, series: Series, config: ForecastConfig) -> dict[st
             "mape_median": _median(mape),
             "mape_met_frac": float((mape[known] < gate).mean()) if known.any() else None,
             "fallback_frac": done.fallback_frac[model],
+            "mase_by_origin": [_mean(row) for row in table["mase"]],
         }
     differences = {}
     for model in done.models:
@@ -124,7 +134,11 @@ def summarise(done: Backtest, series: Series, config: ForecastConfig) -> dict[st
         "model": best,
         "origins": len(done.origins),
         "series": len(series.ids),
-        "running_hours_frac": _running_share(series, config),
+        "origin_ms": [series.start_ms + t * HOUR_MS for t in done.origins],
+        "judged_hours": done.n_hours,
+        "running_hours": done.n_running,
+        "running_hours_frac": done.n_running / done.n_hours if done.n_hours else None,
+        "running_limit_frac": config.backtest.running_frac,
         "gate_mape_percent": config.backtest.gate_mape_percent,
         "gate_met_machines": sum(bool(m["is_met"]) for m in judged),
         "gate_judged_machines": len(judged),
@@ -132,14 +146,6 @@ def summarise(done: Backtest, series: Series, config: ForecastConfig) -> dict[st
         "against": differences,
         "machines": by_machine,
     }
-
-
-def _running_share(series: Series, config: ForecastConfig) -> float | None:
-    """Share of measured hours that count as running: the mask of the percentage errors."""
-    limit = scales_of(series.energy_kwh, config.backtest.running_frac).running_kwh[:, None]
-    known = np.isfinite(series.energy_kwh)
-    with np.errstate(invalid="ignore"):
-        return float((series.energy_kwh > limit)[known].mean()) if known.any() else None
 
 
 def _plain(value: float) -> float | None:

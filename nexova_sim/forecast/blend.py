@@ -26,7 +26,7 @@ CANDIDATES = (
     ("fast profile, faster level", (0.35, 0.20, 0.20, 0.98, 4.0)),
 )
 NAMES = (*(name for name, _ in CANDIDATES), "median of 4 weeks", "yesterday")
-_SOFTMAX, _WINSOR, _INFLATE, _SHRINK, _TAIL = 8.0, 3.0, 1.1, 0.25, 0.015
+_SOFTMAX, _WINSOR, _INFLATE, _SHRINK, _TAIL = 8.0, 3.0, 1.05, 0.4, 0.02
 
 
 class Blend(NamedTuple):

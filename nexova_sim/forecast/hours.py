@@ -47,10 +47,11 @@ class Series(NamedTuple):
         return int(self.energy_kwh.shape[1])
 
 
-def read_series(dataset: Dataset, config: ForecastConfig,
+def read_series(dataset: Dataset, config: ForecastConfig, planned: Mapping[str, tuple[date, ...]] | None = None,
                 progress: Callable[[int, int], None] = lambda _done, _total: None) -> Series:  # fmt: skip
     """Hourly energy of every machine, and the factories' sums when the config asks for them.
 
+    ``planned``: holidays by factory that are known of the dataset; those of the configuration come first.
     Only whole hours are taken: what is after the last full hour of the dataset is left out. Raises DataError when there
     is not one hour, ConfigError for a planned stop or time zone that fits nothing here.
     """
@@ -68,6 +69,8 @@ def read_series(dataset: Dataset, config: ForecastConfig,
     if config.timezone is not None:
         zone_of(config.timezone)
         zones = dict.fromkeys(factories, config.timezone)
+    holidays = {name: days for name, days in (planned or {}).items() if name in factories} | config.calendar.holidays
+    config = config.model_copy(update={"calendar": config.calendar.model_copy(update={"holidays": holidays})})
     return assemble(grid.start_ms, grid.machine_ids, factories, energy, config, zones)
 
 

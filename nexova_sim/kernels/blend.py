@@ -2,7 +2,8 @@
 
 Per day of the horizon every candidate is weighed by a softmax of its mean absolute error over the last target days
 (exponentially weighted average forecasting, Cesa-Bianchi and Lugosi 2006); the band is split conformal on residuals
-divided by a scale per hour of day (Lei et al. 2018), in three groups of horizon days.
+divided by a scale per hour of day (Lei et al. 2018), in three groups of horizon days. The scales are shrunk towards
+that of all hours of high, or of low, load.
 """
 
 from __future__ import annotations
@@ -11,7 +12,17 @@ import numpy as np
 
 from nexova_sim.kernels._jit import kernel
 from nexova_sim.kernels.numbers import exp64
-from nexova_sim.kernels.profiles import DAYS, HOURS, PAIRS, WEEK, pair_of, smooth_paths, start_profile, start_scales
+from nexova_sim.kernels.profiles import (
+    DAYS,
+    HIGH,
+    HOURS,
+    PAIRS,
+    WEEK,
+    pair_of,
+    smooth_paths,
+    start_profile,
+    start_scales,
+)
 
 # Settings of a blend, by place in its array.
 KAPPA, WINSOR, INFLATE, SHRINK, TAIL = range(5)
@@ -117,16 +128,37 @@ def residuals(y: np.ndarray, path: np.ndarray, weight: np.ndarray, out_residual:
 
 
 @kernel
+def load_states(y: np.ndarray, there: np.ndarray, cell: np.ndarray, n_days: int, out_state: np.ndarray) -> None:
+    """State of every pair (48,): 1 where its mean over the last ``n_days`` is above 0.35 of the highest pair's, else 0.
+
+    A pair without data is of high load.
+    """
+    count = np.zeros(PAIRS)
+    mean = np.zeros(PAIRS)
+    for t in range(y.shape[0] - n_days * HOURS, y.shape[0]):
+        if there[t]:
+            p = pair_of(cell[t])
+            mean[p] += abs(y[t])
+            count[p] += 1.0
+    most = 0.0
+    for p in range(PAIRS):
+        mean[p] /= max(count[p], 1.0)
+        most = max(most, mean[p])
+    for p in range(PAIRS):
+        out_state[p] = count[p] == 0.0 or mean[p] > HIGH * most
+
+
+@kernel
 def cell_scales(
-    residual: np.ndarray, there: np.ndarray, cell: np.ndarray, shrink: float, out_scale: np.ndarray
+    residual: np.ndarray, there: np.ndarray, cell: np.ndarray, state: np.ndarray, shrink: float, out_scale: np.ndarray
 ) -> None:
-    """Mean absolute residual per pair (48,), shrunk towards the series' mean; both to the end of the data."""
+    """Mean absolute residual per pair (48,), shrunk towards the mean of its load state; all to the end of the data."""
     n_days = residual.shape[1]
     end = there.shape[0]
     count = np.zeros(PAIRS)
     out_scale[:] = 0.0
-    total = 0.0
-    n = 0.0
+    total = np.zeros(2)
+    n = np.zeros(2)
     for k in range(DAYS):
         for j in range(n_days):
             t = end - (n_days - j) * HOURS
@@ -136,10 +168,10 @@ def cell_scales(
                     size = abs(residual[k, j, h])
                     out_scale[p] += size
                     count[p] += 1.0
-                    total += size
-                    n += 1.0
-    mean = total / max(n, 1.0)
+                    total[state[p]] += size
+                    n[state[p]] += 1.0
     for p in range(PAIRS):
+        mean = total[state[p]] / max(n[state[p]], 1.0)
         own = out_scale[p] / count[p] if count[p] > 0.0 else mean
         out_scale[p] = (1.0 - shrink) * own + shrink * mean + 1e-4
 
@@ -222,7 +254,9 @@ def blend_series(
     residuals(y, path, out_weight, residual)
     width = np.empty(PAIRS)
     factor = np.empty((2, DAYS))
-    cell_scales(residual, there, cell, settings[SHRINK], width)
+    state = np.empty(PAIRS, np.uint8)
+    load_states(y, there, cell, n_days, state)
+    cell_scales(residual, there, cell, state, settings[SHRINK], width)
     band_factors(residual, there, cell, width, settings, factor)
     for h in range(WEEK):
         k = h // HOURS

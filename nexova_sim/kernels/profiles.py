@@ -14,7 +14,7 @@ from nexova_sim.kernels._jit import kernel
 
 HOURS, WEEK, PAIRS, DAYS = 24, 168, 48, 7
 _LEAST_SCALE = 0.002
-_HIGH = 0.35  # share of the profile's peak from which an hour counts as high load
+HIGH = 0.35  # share of the profile's peak from which an hour counts as high load
 _SCALE_GAIN = 0.01
 
 
@@ -59,7 +59,7 @@ def start_scales(
         p = abs(state[0, WEEK + pair_of(c)] + state[0, c])
         square += p * p
         peak = max(peak, p)
-    limit = _HIGH * peak
+    limit = HIGH * peak
     total_low = 0.0
     total_high = 0.0
     n_low = 1e-9

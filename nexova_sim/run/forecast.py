@@ -20,9 +20,10 @@ from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
 from nexova_sim.forecast.backtest import Backtest, origins_of, run_backtest, summarise
 from nexova_sim.forecast.forecast import FleetForecast, forecast_at
 from nexova_sim.forecast.forecasters import Options, find_model
-from nexova_sim.forecast.hours import HOUR_MS, Series, read_series
+from nexova_sim.forecast.hours import HOUR_MS, Series
 from nexova_sim.forecast.output import FORECAST_NAME as FORECAST
 from nexova_sim.forecast.residual import Residuals, day_ahead
+from nexova_sim.run.forecast_calendar import planned_series
 from nexova_sim.run.forecast_fit import FITTED_NAME, MODEL_NAME, fitted_table, load_fitted, model_text, series_hash
 from nexova_sim.run.forecast_floor import floor_energy
 from nexova_sim.schema.manifest import MANIFEST_NAME
@@ -68,7 +69,7 @@ def fit(source: str | Path, config: ForecastConfig, out: Path | None = None, ove
     folder, ident = _place("fit", dataset, hashes, out), run_id(*hashes)
     if not overwrite and is_same(folder, *hashes):
         return ForecastResult(folder, ident, read_result(folder, "fit"), True)
-    series = read_series(dataset, config)
+    series = planned_series(dataset, config)
     made = forecast_at(series, series.n_hours, config.model, config.train_h, _options(config, jobs))
     result = _told(series, made, config) | {"data_hash": series_hash(series)}
     with staged(folder, {"config": hashes[0], "code": hashes[1]}, overwrite) as stage:
@@ -95,7 +96,7 @@ def predict(source: str | Path, config: ForecastConfig, out: Path | None = None,
     folder, ident = _place("predict", dataset, hashes, out), run_id(*hashes)
     if not overwrite and is_same(folder, *hashes):
         return ForecastResult(folder, ident, read_result(folder, "predict"), True)
-    series = read_series(dataset, config)
+    series = planned_series(dataset, config)
     options = _options(config, jobs)
     is_same_data = fitted is not None and fitted.data_hash == series_hash(series)
     made = (fitted.forecast if fitted is not None and is_same_data else
@@ -126,7 +127,7 @@ def backtest(source: str | Path, config: ForecastConfig, out: Path | None = None
     folder, ident = _place("backtest", dataset, hashes, out), run_id(*hashes)
     if not overwrite and is_same(folder, *hashes):
         return ForecastResult(folder, ident, read_result(folder, "backtest"), True)
-    series = read_series(dataset, config)
+    series = planned_series(dataset, config)
     floor = floor_energy(dataset, series, config.backtest.floor_replicas)
     done = run_backtest(series, config, _options(config, jobs), progress, floor)
     result = summarise(done, series, config)
@@ -139,7 +140,7 @@ def backtest(source: str | Path, config: ForecastConfig, out: Path | None = None
 def outline(source: str | Path, config: ForecastConfig, is_backtest: bool) -> dict[str, Any]:
     """What a verb would do, without doing it."""
     dataset = open_dataset(source)
-    series = read_series(dataset, config)
+    series = planned_series(dataset, config)
     plan: dict[str, Any] = {"model": config.model, "series": len(series.ids), "hours": series.n_hours}
     return plan | ({"origins": len(origins_of(series.n_hours, config)), "models": list(config.backtest.models)}
                    if is_backtest else {})  # fmt: skip

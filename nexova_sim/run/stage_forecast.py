@@ -40,9 +40,10 @@ def _run(work: Work) -> Metrics:
 FORECAST = Stage(
     needs=("dataset",),
     gives="forecast",
-    rooms=(*BASE_ROOMS, "kernels", "forecast"),
-    files=("config/forecast.py", "run/stage_forecast.py", "run/forecast.py"),
+    rooms=(*BASE_ROOMS, "kernels", "simulate", "forecast"),
+    files=("config/forecast.py", "run/stage_forecast.py", "run/forecast.py", "run/forecast_calendar.py",
+           "run/forecast_fit.py", "run/forecast_floor.py", "run/opportunities_verify.py"),
     exports=(),
     config=_config,
     run=_run,
-)
+)  # fmt: skip

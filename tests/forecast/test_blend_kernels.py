@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from naive_blend import naive_errors, naive_factors, naive_residuals, naive_scales, pair
+from naive_blend import naive_errors, naive_factors, naive_residuals, naive_scales, naive_states, pair
 from tolerances import REORDER
 
 from nexova_sim.forecast.blend import BURN_IN_H, CANDIDATES, NAMES
@@ -46,9 +46,12 @@ def test_residuals_of_the_mixture(case):
 def test_scales_and_bands(case):
     y, there, cell, path, weight = case
     residual = naive_residuals(y, path, weight, N_DAYS)
-    scale, factor = np.empty(48), np.empty((2, 7))
-    kb.cell_scales(residual, there, cell, 0.25, scale)
-    np.testing.assert_allclose(scale, naive_scales(residual, there, cell, 0.25), **REORDER)
+    state, scale, factor = np.empty(48, np.uint8), np.empty(48), np.empty((2, 7))
+    kb.load_states(y, there, cell, N_DAYS, state)
+    np.testing.assert_array_equal(state, naive_states(y, there, cell, N_DAYS))
+    state[::2] = 0  # the series is never low; low hours as well as high ones
+    kb.cell_scales(residual, there, cell, state, 0.25, scale)
+    np.testing.assert_allclose(scale, naive_scales(residual, there, cell, state, 0.25), **REORDER)
     settings = np.array([8.0, 3.0, 1.1, 0.25, 0.015, float(N_DAYS)])
     kb.band_factors(residual, there, cell, scale, settings, factor)
     np.testing.assert_allclose(factor, naive_factors(residual, there, cell, scale, 1.1, 0.015), **REORDER)

@@ -55,9 +55,9 @@ def test_a_forecast_leaves_a_whole_folder(month, tmp_path):
 def test_a_backtest_leaves_a_row_per_model_origin_and_series(month, tmp_path):
     done = verb.backtest(month, load_forecast("configs/forecast/default.yaml", RULES), tmp_path / "b")
     table = pq.read_table(done.folder / verb.BACKTEST)
-    assert table.num_rows == 4 * 2 * 9
+    assert table.num_rows == 5 * 2 * 9
     models = done.result["models"]
-    assert set(models) == {"median4", "hour_of_week", "seasonal_naive_24", ORACLE}
+    assert set(models) == {"median4", "hour_of_week", "seasonal_naive_24", "seasonal_naive_168", ORACLE}
     assert models[ORACLE]["mase"] < min(row["mase"] for name, row in models.items() if name != ORACLE)
     assert models[ORACLE]["coverage_frac"] is None
     assert verb.backtest(month, load_forecast("configs/forecast/default.yaml", RULES), tmp_path / "b").was_there

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,7 +18,6 @@ ConfigFlag = Annotated[
 ]
 _DEFAULT = "configs/forecast/default.yaml"
 _MOST_ROWS = 30
-_COLUMNS = ("mase", "rmsse", "wape", "mape_running", "week_kwh_frac", "msis", "coverage_frac", "crps", "mape_met_frac")
 
 
 ModelFlag = Annotated[
@@ -92,6 +91,7 @@ def backtest(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: 
     Example: nexova forecast backtest results/worn
     """
     echo.configure(as_json, quiet)
+    from nexova_sim.cli.forecast_page import backtest_page
     from nexova_sim.config.forecast import load_forecast
     from nexova_sim.run import forecast as verb
 
@@ -103,24 +103,4 @@ def backtest(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: 
     with echo.progress("backtest") as progress:
         done = verb.backtest(dataset, rules, out, overwrite, jobs, progress)
     found = done.result
-    echo.result({"folder": str(done.folder), **found}, f"{_page(found)}\n{done.folder}", done.run_id)
-
-
-def _page(found: dict[str, Any]) -> str:
-    heads = ["model", "MASE", "RMSSE", "WAPE", "MAPE running", "week kWh", "MSIS", "coverage", "CRPS",
-             f"weeks under {found['gate_mape_percent']:g} %", f"{found['model']} against it"]  # fmt: skip
-    rows = []
-    for name, row in found["models"].items():
-        gap = found["against"][name]
-        told = gap["verdict"] if gap["mean"] is None or gap["se"] is None or gap["verdict"] == "same" else (
-            f"{gap['mean']:+.3f} +- {2 * gap['se']:.3f}: {gap['verdict']}")  # fmt: skip
-        rows.append([name, *(row[k] for k in _COLUMNS), told])
-    share = found["running_hours_frac"]
-    text = f"{found['origins']} origins, {found['series']} series; errors in percent count running hours only"
-    text += "" if share is None else f" ({100 * share:.1f} % of the measured ones)"
-    met, of = found["gate_met_machines"], found["gate_judged_machines"]
-    gate = f"gate: median error of running hours below {found['gate_mape_percent']:g} %: {met} of {of} machines"
-    short = [f"{n} {100 * r['fallback_frac']:.0f} %" for n, r in found["models"].items() if r["fallback_frac"] > 0.0]
-    if short:
-        gate += "\nforecasts made by a fallback because the history was too short: " + ", ".join(short)
-    return f"{text}\n\n{echo.grid(rows, heads)}\n\n{gate}"
+    echo.result({"folder": str(done.folder), **found}, f"{backtest_page(found)}\n\n{done.folder}", done.run_id)

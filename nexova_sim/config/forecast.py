@@ -51,7 +51,7 @@ class PlannedCalendar(Strict):
     """
 
     from_dataset: bool = True
-    holidays: dict[str, tuple[Day, ...]] = Field(default_factory=dict)
+    holidays: dict[str, list[Day]] = Field(default_factory=dict)
     stops: tuple[PlannedStop, ...] = ()
 
 

@@ -69,7 +69,8 @@ def read_series(dataset: Dataset, config: ForecastConfig, planned: Mapping[str, 
     if config.timezone is not None:
         zone_of(config.timezone)
         zones = dict.fromkeys(factories, config.timezone)
-    holidays = {name: days for name, days in (planned or {}).items() if name in factories} | config.calendar.holidays
+    known = {name: list(days) for name, days in (planned or {}).items() if name in factories}
+    holidays = known | config.calendar.holidays
     config = config.model_copy(update={"calendar": config.calendar.model_copy(update={"holidays": holidays})})
     return assemble(grid.start_ms, grid.machine_ids, factories, energy, config, zones)
 

@@ -20,6 +20,7 @@ from nexova_sim.run import bench_approvals as approvals
 from nexova_sim.run import bench_decisions as decisions
 from nexova_sim.run import bench_energy as energy
 from nexova_sim.run import bench_forecast as forecast
+from nexova_sim.run import bench_forecast_accuracy as forecast_accuracy
 from nexova_sim.run import bench_simulate as simulate
 from nexova_sim.run import bench_twin as twin
 from nexova_sim.run.bench_control import control_cpu
@@ -33,6 +34,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         **anomaly.BENCHMARKS,
         **decisions.BENCHMARKS,
         **forecast.BENCHMARKS,
+        **forecast_accuracy.BENCHMARKS,
         **energy.BENCHMARKS,
         **twin.BENCHMARKS,
     }

@@ -1,6 +1,7 @@
 """Forecasts through folders, commands, stage and chapter."""
 
 import json
+from datetime import date
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ import pytest
 
 from nexova_sim.base.errors import DataError
 from nexova_sim.cli.app import run
+from nexova_sim.cli.forecast_page import backtest_page
 from nexova_sim.config.experiment import load_experiment
 from nexova_sim.config.forecast import load_forecast
 from nexova_sim.config.load import load_fleet
@@ -16,10 +18,13 @@ from nexova_sim.forecast.backtest import ORACLE
 from nexova_sim.forecast.forecast import forecast_at
 from nexova_sim.forecast.forecasters import Options
 from nexova_sim.forecast.hours import read_series
-from nexova_sim.report.forecast import fans, forecast_html
+from nexova_sim.report.forecast import bars, fans, forecast_html
+from nexova_sim.report.forecast_figures import draw_fan, lines_by_origin
 from nexova_sim.run import bench_forecast as bench
+from nexova_sim.run import bench_forecast_accuracy as accuracy
 from nexova_sim.run import forecast as verb
 from nexova_sim.run.experiment import run_experiment
+from nexova_sim.run.forecast_calendar import planned_holidays, planned_series
 from nexova_sim.run.forecast_fit import fitted_table, load_fitted, model_text, series_hash
 from nexova_sim.run.forecast_floor import floor_energy
 from nexova_sim.run.simulate import simulate
@@ -75,10 +80,18 @@ def test_the_commands(month, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["data"]["origins"] == 2
     assert run(["forecast", "backtest", str(month), *words, "--out", str(tmp_path / "b"), "--dry-run"]) == 0
     assert run(["forecast", "backtest", str(month), *words, "--out", str(tmp_path / "b")]) == 0
-    assert "not told" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    for words in ("not told", "pinball", "width", "week cost", "its median", "left out", "met by", "lyon-pump-001"):
+        assert words in told, words
     for more, code in (
         (["--set", "model=crystal"], 2),
         (["--set", "calendar.holidays={nowhere: [2026-01-06]}"], 2),
+        (["--set", "calendar.holidays={lyon: [2026-13-06]}"], 2),
+        (
+            ["--set", "calendar.stops=[{factory: lyon, machine: x, start: 2026-02-01T00:00Z, end: 2026-02-02T00:00Z}]"],
+            2,
+        ),
+        (["--set", "calendar.stops=[{factory: rome, start: 2026-02-01T00:00Z, end: 2026-02-02T00:00Z}]"], 2),
         (["--set", "timezone=Mars/Olympus"], 2),
     ):
         assert run(["forecast", "predict", str(month), *more, "--out", str(tmp_path / "x")]) == code
@@ -103,11 +116,77 @@ def test_stage_and_chapter(month, tmp_path):
     assert 'id="forecast"' in page
     folder = next(s.folder for s in done.stages if s.name == "forecast") / "forecast"
     html, css = forecast_html(folder)
-    assert "How good the models were" in html
+    for words in (
+        "How good the models were",
+        "RMSSE",
+        "pinball",
+        "width",
+        "oracle floor",
+        "The gate, machine by machine",
+        "Below 12 origins nothing is called better",
+        "hours (7",
+        "seasonal naive 168",
+    ):
+        assert words in html, words
     assert "</style" not in css
     (folder / "predict" / "predict.json").write_text("{")
     with pytest.raises(DataError, match="damaged"):
         forecast_html(folder)
+
+
+def test_planned_holidays_are_known_without_being_told(month):
+    """A holiday runs like a Sunday; a factory's own are known, those in the configuration come first."""
+    dataset = open_dataset(month)
+    rules = load_forecast("configs/forecast/default.yaml", ["levels=[machine]"])
+    days = planned_holidays(dataset)["lyon"]
+    assert date(2026, 4, 6) in days
+    assert planned_series(dataset, rules).holidays == (days,) * 8
+    own = load_forecast("configs/forecast/default.yaml", ["levels=[machine]", "calendar.holidays={lyon: [2026-02-10]}"])
+    assert planned_series(dataset, own).holidays[0] == (date(2026, 2, 10),)
+    off = load_forecast("configs/forecast/default.yaml", ["levels=[machine]", "calendar.from_dataset=false"])
+    assert planned_series(dataset, off).holidays[0] == ()
+    quiet = forecast_at(planned_series(dataset, own), 35 * 24, "median4", 1440, Options())
+    usual = forecast_at(planned_series(dataset, off), 35 * 24, "median4", 1440, Options())
+    ahead = np.flatnonzero(quiet.mean.sum(axis=0) != usual.mean.sum(axis=0))
+    assert set(ahead // 24) <= {0, 1} and len(ahead) > 12  # Tuesday 10 February in Lyon, an hour before UTC
+    assert quiet.mean[:, 24:47].sum() < 0.9 * usual.mean[:, 24:47].sum()
+
+
+def test_accuracy_is_a_benchmark(month, monkeypatch):
+    found = accuracy.judged(month, ("levels=[machine]", "backtest.origins=2"))
+    models = found["models"]
+    assert accuracy.ratio(found, "mase", ("median4", "prophet_map")) == models["blend"]["mase"] / min(
+        models["median4"]["mase"], models["prophet_map"]["mase"])  # fmt: skip
+    gap = found["against"]["median4"]
+    np.testing.assert_allclose(
+        accuracy.behind(found, "median4") * models["median4"]["mase"],
+        models["median4"]["mase"] + gap["mean"] + 2 * gap["se"],
+    )
+    monkeypatch.delenv(accuracy.STEEL, raising=False)
+    accuracy.steel.cache_clear()
+    assert accuracy.steel() is None
+    assert accuracy.BENCHMARKS["forecast_steel_naive"].measure() is None
+    monkeypatch.setattr(accuracy, "fleet", lambda: found)
+    assert accuracy.coverage() == 100.0 * models["blend"]["coverage_frac"]
+    assert accuracy.BENCHMARKS["forecast_fleet_msis"].measure() > 0
+
+
+def test_pictures_of_the_chapter():
+    week = [np.full(168, v) for v in (5.0, 4.0, 6.0)]
+    fan = draw_fan("m<1>", np.r_[np.full(30, 5.0), np.nan, 5.0], week, 1_767_571_200_000)
+    assert "m&lt;1&gt;" in fan.svg and "NaN" not in fan.svg and "nan" not in fan.svg
+    assert fan.week_kwh == 840.0
+    assert [day for _, day, _ in fan.days] == ["Su", "Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"]
+    svg, top, keys = lines_by_origin([("a", [1.0, None, 2.0]), ("b", [0.5, 0.5, 0.5])])
+    assert top == pytest.approx(2.1)
+    assert svg.count("<path") == 2 and [name for name, _ in keys] == ["a", "b"]
+    judged = {"model": "b", "models": {"a": {"mase": 2.0}, "b": {"mase": 1.0}, "c": {"mase": None}}}
+    assert [(b.name, b.width, b.is_own) for b in bars(judged)] == [("b", 50.0, True), ("a", 100.0, False),
+                                                                  ("c", 0.0, False)]  # fmt: skip
+    assert backtest_page(
+        {**judged, "origins": 1, "series": 1, "gate_mape_percent": 5.0, "running_limit_frac": 0.05, "running_hours": 0,
+         "judged_hours": 0, "gate_met_machines": 0, "gate_judged_machines": 0, "machines": [], "models": {},
+         "against": {}}).startswith("1 origins")  # fmt: skip
 
 
 def test_benchmarks_measure():

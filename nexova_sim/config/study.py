@@ -64,12 +64,15 @@ class TuneConfig(Strict):
 class TrainConfig(Strict):
     """PPO or SAC on the bids of a scheduler, once per seed.
 
-    ``start`` are the model files of tuned schedulers, one per seed; without them training begins from the hand-set
-    scheduler and decides on its whole bids. With SAC ``epochs`` are gradient steps per hour of all lanes.
+    ``start`` are the model files of tuned schedulers, bids or context, one per seed; without them training begins from
+    the hand-set scheduler. ``policy`` is one network that sees everything (without a start it decides on the whole
+    bids), or networks shared by the machines of a kind, ``width`` 0 making them linear. ``log_std`` moves to
+    ``log_std_end`` by the end when that is given. With SAC ``epochs`` are gradient steps per hour of all lanes.
     """
 
     study: str = "configs/energy/study.yaml"
     algorithm: Literal["ppo", "sac"] = "ppo"
+    policy: Literal["network", "shared"] = "network"
     start: list[str] = []
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=100)] = [0]
     decisions: Annotated[int, Field(ge=1, le=10**9)] = 1_000_000
@@ -78,7 +81,8 @@ class TrainConfig(Strict):
     epochs: Annotated[int, Field(ge=1, le=100)] = 4
     learning_rate: Positive = 7e-4
     log_std: Annotated[float, Field(ge=-5.0, le=1.0)] = -1.2
-    width: Annotated[int, Field(ge=4, le=1024)] = 64
+    log_std_end: Annotated[float, Field(ge=-5.0, le=1.0)] | None = None
+    width: Annotated[int, Field(ge=0, le=1024)] = 64
     check_every: Annotated[int, Field(ge=1, le=10**6)] = 9
 
     @model_validator(mode="after")
@@ -87,6 +91,10 @@ class TrainConfig(Strict):
             raise ValueError(
                 f"start has {len(self.start)} model files for {len(self.seeds)} seeds; give one for each, seeds differ"
             )
+        if self.algorithm == "sac" and (self.policy == "shared" or self.log_std_end is not None):
+            raise ValueError("policy 'shared' and log_std_end are for the algorithm 'ppo'")
+        if self.policy == "network" and self.width < 4:
+            raise ValueError(f"width {self.width}: a network needs at least 4; only policy 'shared' can be linear (0)")
         if self.algorithm == "ppo" and (24 * self.n_envs) % self.batch:
             raise ValueError(f"batch must divide the {24 * self.n_envs} decisions between two updates")
         return self

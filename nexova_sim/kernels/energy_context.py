@@ -59,7 +59,7 @@ def _dear(days: Days, k: int, i: int) -> tuple[float, float]:
 
 
 @kernel
-def _site_inputs(site: Site, days: Days, state: State, k: int, i: int, out_g: np.ndarray) -> None:
+def site_inputs(site: Site, days: Days, state: State, k: int, i: int, out_g: np.ndarray) -> None:
     """What the cap looks at."""
     shift = k // SHIFT_STEPS
     left = SHIFT_STEPS * (shift + 1) - k
@@ -91,7 +91,7 @@ def _site_inputs(site: Site, days: Days, state: State, k: int, i: int, out_g: np
 
 
 @kernel
-def _machine_inputs(site: Site, days: Days, state: State, at: tuple[int, int, int], g: np.ndarray,
+def machine_inputs(site: Site, days: Days, state: State, at: tuple[int, int, int], g: np.ndarray,
                     out_x: np.ndarray) -> None:  # fmt: skip
     """What the bids of a machine look at; ``at`` is (step, machine, day)."""
     k, j, i = at
@@ -128,10 +128,10 @@ def context_shifts(site: Site, days: Days, state: State, k: int, weights: np.nda
     x = np.empty(CONTEXT_IN)
     g = np.empty(CONTEXT_IN)
     for i in range(out_shifts.shape[1]):
-        _site_inputs(site, days, state, k, i, g)
+        site_inputs(site, days, state, k, i, g)
         out_shifts[4 * m, i] = UNIT_CAP * _weighted(weights, weights.shape[0] - CONTEXT_IN, g)
         for j in range(m):
-            _machine_inputs(site, days, state, (k, j, i), g, x)
+            machine_inputs(site, days, state, (k, j, i), g, x)
             first = site.kind[j] * CONTEXT_OUT * CONTEXT_IN
             out_shifts[j, i] = UNIT_RATE * _weighted(weights, first, x)
             out_shifts[m + j, i] = UNIT_URGENCY * _weighted(weights, first + CONTEXT_IN, x)
@@ -154,3 +154,19 @@ def run_context(site: Site, days: Days, params: np.ndarray, weights: np.ndarray,
             bid_loads(site, days, work.state, k, params[c], shifts, work.loads, work.features)
             advance(site, days, k, work.loads, work.total, work.state, work.cost)
             out_paid[c] += work.cost
+
+
+@kernel
+def context_view(site: Site, days: Days, state: State, k: int, out_view: np.ndarray) -> None:
+    """What the policy looks at, (n, CONTEXT_IN (m + 1)) float32: the inputs of every machine, then those of the cap."""
+    m = site.rated_kw.shape[0]
+    x = np.empty(CONTEXT_IN)
+    g = np.empty(CONTEXT_IN)
+    for i in range(out_view.shape[0]):
+        site_inputs(site, days, state, k, i, g)
+        for j in range(m):
+            machine_inputs(site, days, state, (k, j, i), g, x)
+            for a in range(CONTEXT_IN):
+                out_view[i, CONTEXT_IN * j + a] = x[a]
+        for a in range(CONTEXT_IN):
+            out_view[i, CONTEXT_IN * m + a] = g[a]

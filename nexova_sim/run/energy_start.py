@@ -13,21 +13,23 @@ from nexova_sim.schedule.modelfile import ModelFile, load_model, make_controller
 from nexova_sim.schedule.site import make_site
 
 
-def start_paths(names: Sequence[str], study: ResolvedStudy, folder: str) -> list[Path]:
-    """The model files ``names``; ConfigError or DataError when one is missing or does not fit."""
+def start_paths(names: Sequence[str], study: ResolvedStudy, folder: str,
+                methods: Sequence[str] = ("bids",)) -> list[Path]:  # fmt: skip
+    """The model files ``names``; ConfigError or DataError when one is missing, of another fleet or method."""
     paths = [find_config(name, Path(folder)) for name in names]
     for path in paths:
         model = load_model(path)
-        if model.method != "bids":
-            raise ConfigError(f"start: {path} holds method {model.method!r}; a tuned bid scheduler is needed")
+        if model.method not in methods:
+            raise ConfigError(f"start: {path} holds method {model.method!r}; needed is {' or '.join(methods)}")
         make_controller(model, study.site, path)
     return paths
 
 
-def start_models(names: Sequence[str], study: ResolvedStudy, folder: str, n_seeds: int) -> list[ModelFile]:
+def start_models(names: Sequence[str], study: ResolvedStudy, folder: str, n_seeds: int,
+                 methods: Sequence[str] = ("bids",)) -> list[ModelFile]:  # fmt: skip
     """A scheduler for every seed: those of the files ``names``, or without any the hand-set one."""
     if names:
-        return [load_model(path) for path in start_paths(names, study, folder)]
+        return [load_model(path) for path in start_paths(names, study, folder, methods)]
     kinds = list(study.site.kinds)
     values = hand_set_bids(make_site(study.site), len(kinds))
     parameters = dict(zip(bid_names(kinds), (float(v) for v in values), strict=True))

@@ -7,24 +7,32 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from nexova_sim.base.errors import ConfigError
 from nexova_sim.base.hashing import code_hash, hash_file, hash_value, run_id
 from nexova_sim.config.study import ResolvedTrain
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
 from nexova_sim.kernels.energy import Days
 from nexova_sim.run.energy import ROOMS, EnergyResult, Progress, config_text, json_text, read_summary, seal, write_texts
 from nexova_sim.run.energy_start import start_models, start_paths
+from nexova_sim.schedule.bids import bid_names
+from nexova_sim.schedule.context import Context
 from nexova_sim.schedule.controllers import Bids, Controller, play_days
+from nexova_sim.schedule.layer import Layer
 from nexova_sim.schedule.modelfile import ModelFile, PlainLayer, dump_model, load_model
+from nexova_sim.schedule.refine import Refined
+from nexova_sim.schedule.shared import Shared, pack, width_of
 from nexova_sim.schedule.site import make_site
 from nexova_sim.schedule.study import held_out_days, train_days
 
 FORMAT = "nexova-energy-train"
 _HOURS = 24
+_STARTS = ("bids", "context")
 _FIRST_DAY = 2**24  # beyond the days a search of the same seed draws
 
 
@@ -34,7 +42,7 @@ def method_of(resolved: ResolvedTrain) -> str:
 
 
 def _hashes(resolved: ResolvedTrain) -> tuple[str, str]:
-    files = [hash_file(path) for path in start_paths(resolved.train.start, resolved.study, resolved.folder)]
+    files = [hash_file(path) for path in start_paths(resolved.train.start, resolved.study, resolved.folder, _STARTS)]
     return hash_value([resolved.model_dump(mode="json", exclude={"folder"}), files]), code_hash(*ROOMS)
 
 
@@ -70,7 +78,7 @@ def train(resolved: ResolvedTrain, out: Path | None = None, overwrite: bool = Fa
     config = resolved.train
     with staged(folder, {"config": hashes[0], "code": hashes[1]}, overwrite) as stage:
         models = []
-        starts = start_models(config.start, resolved.study, resolved.folder, len(config.seeds))
+        starts = start_models(config.start, resolved.study, resolved.folder, len(config.seeds), _STARTS)
         for number, (seed, start) in enumerate(zip(config.seeds, starts, strict=True)):
 
             def tell(done: int, total: int, before: int = number) -> None:
@@ -91,20 +99,47 @@ def train(resolved: ResolvedTrain, out: Path | None = None, overwrite: bool = Fa
     return EnergyResult(folder, ident, summary, False)
 
 
+class _Task(NamedTuple):
+    """What is learned on: the scheduler as it is, and how layers become the controller that is judged."""
+
+    plain: Controller
+    params: np.ndarray
+    weights: np.ndarray | None
+    make: Callable[[tuple[Layer, ...]], Controller]
+
+
+def _task(resolved: ResolvedTrain, scheduler: ModelFile) -> _Task:
+    config, values = resolved.train, np.array(list(scheduler.parameters.values()))
+    n_kinds = len(scheduler.kinds)
+    n_bids = len(bid_names(scheduler.kinds))
+    params, weights = values[:n_bids], values[n_bids:] if len(values) > n_bids else None
+    plain: Controller = Bids(params) if weights is None else Context(params, weights)
+    if config.policy == "shared":
+
+        def make(layers: tuple[Layer, ...]) -> Controller:
+            return Shared(params, pack(layers), width_of(layers, n_kinds), weights=weights)
+
+        return _Task(plain, params, weights, make)
+    if weights is not None:
+        raise ConfigError(
+            "start: a network of the whole fleet begins from bids; choose policy: shared"
+        )
+    return _Task(plain, params, None, lambda layers: Refined(params, layers, is_squashed=config.algorithm == "sac"))
+
+
 def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, scheduler: ModelFile,
               watch: tuple[Progress, Path | None]) -> ModelFile:  # fmt: skip
     place = stage.folder / f"model-{seed}.json"
     if place.is_file() and (stage.folder / f"history-{seed}.csv").is_file():
         return load_model(place)
     from nexova_sim.schedule import train as learning
-    from nexova_sim.schedule.refine import Refined
+    from nexova_sim.schedule.refine import network_seat, shared_seat
     from nexova_sim.schedule.refine_env import RefineVecEnv
 
     config, study = resolved.train, resolved.study
-    site, (progress, log) = make_site(study.site), watch
-    plain = Bids(np.array(list(scheduler.parameters.values())))
+    site, (progress, log), task = make_site(study.site), watch, _task(resolved, scheduler)
     validation = held_out_days(site, study.study, "validation")
-    alone = _mean_usd(plain, resolved, validation)
+    alone = _mean_usd(task.plain, resolved, validation)
     state_place, check_place = stage.folder / f"state-{seed}.json", stage.folder / f"checkpoint-{seed}.zip"
     is_resumed = state_place.is_file() and check_place.is_file()
     state: dict[str, Any] = (json.loads(state_place.read_text(encoding="utf-8")) if is_resumed else
@@ -113,10 +148,14 @@ def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, scheduler: Model
     def draw(episode: int) -> Days:
         return train_days(site, study.study, seed, _FIRST_DAY + episode * config.n_envs, config.n_envs)
 
-    is_sac = config.algorithm == "sac"
-    env = RefineVecEnv(site, plain.params, draw, int(state["episode"]), not config.start)
+    is_shared = config.policy == "shared"
+    m = len(study.site.machines)
+    seat = shared_seat(m) if is_shared else network_seat(m, not config.start)
+    env = RefineVecEnv(site, task.params, draw, int(state["episode"]), seat, task.weights)
+    kinds = (tuple(int(k) for k in site.kind), len(scheduler.kinds)) if is_shared else ((), 0)
     recipe = learning.Recipe(config.decisions, _HOURS, config.batch, config.epochs, config.learning_rate,
-                             config.log_std, seed, config.width, config.algorithm)  # fmt: skip
+                             config.log_std, seed, config.width, config.algorithm, *kinds,
+                             config.log_std_end)  # fmt: skip
     agent = (learning.agent_from(check_place.read_bytes(), env, config.algorithm) if is_resumed else
              learning.make_agent(env, recipe))  # fmt: skip
     if log:
@@ -129,7 +168,7 @@ def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, scheduler: Model
         if done % every and done < config.decisions:
             return
         layers = learning.export_layers(agent)
-        usd = _mean_usd(Refined(plain.params, layers, is_squashed=is_sac), resolved, validation)
+        usd = _mean_usd(task.make(layers), resolved, validation)
         state["history"].append([done, round(usd, 4)])
         if usd < state["best_usd"] or state["best"] is None:
             state.update(
@@ -143,7 +182,7 @@ def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, scheduler: Model
         write_durably(state_place, json_text(state).encode())
 
     learning.train_agent(agent, recipe, look)
-    return _write(stage, scheduler, (method_of(resolved), seed, alone), state, agent.num_timesteps)
+    return _write(stage, scheduler, (method_of(resolved), seed, alone), state, (agent.num_timesteps, config.policy))
 
 
 def _mean_usd(controller: Controller, resolved: ResolvedTrain, days: Days) -> float:
@@ -151,8 +190,8 @@ def _mean_usd(controller: Controller, resolved: ResolvedTrain, days: Days) -> fl
 
 
 def _write(stage: Stage, scheduler: ModelFile, about: tuple[str, int, float], state: dict[str, Any],
-           decisions: int) -> ModelFile:  # fmt: skip
-    method, seed, alone = about
+           done: tuple[int, str]) -> ModelFile:  # fmt: skip
+    (method, seed, alone), (decisions, form) = about, done
     made = {
         "seed": seed, "algorithm": method.removesuffix("_alone").upper(),
         "decisions": decisions, "cpu_s": round(float(state["cpu_s"]), 1),
@@ -161,7 +200,7 @@ def _write(stage: Stage, scheduler: ModelFile, about: tuple[str, int, float], st
         "scheduler_usd_per_day": round(alone, 3), "scheduler": scheduler.made,
     }  # fmt: skip
     policy = [PlainLayer.model_validate(layer) for layer in state["best"]]
-    model = scheduler.model_copy(update={"method": method, "made": made, "policy": policy})
+    model = scheduler.model_copy(update={"method": method, "made": made, "policy": policy, "form": form})
     rows = ["decisions,validation_usd_per_day", *(f"{done},{usd:.4f}" for done, usd in state["history"])]
     write_texts(stage, {f"history-{seed}.csv": "\n".join(rows) + "\n", f"model-{seed}.json": dump_model(model)})
     return model

@@ -16,7 +16,9 @@ from nexova_sim.config.strict import Strict
 from nexova_sim.schedule.bids import RULE_PARAMETERS, bid_names
 from nexova_sim.schedule.context import Context, context_names
 from nexova_sim.schedule.controllers import Bids, Controller, Rule
-from nexova_sim.schedule.refine import Layer, Refined, n_actions, n_inputs
+from nexova_sim.schedule.layer import Layer
+from nexova_sim.schedule.refine import DECISION_STEPS, Refined, n_actions, n_inputs
+from nexova_sim.schedule.shared import Shared, net_shapes, pack, width_of
 
 FORMAT = "nexova-energy-model"
 Method = Literal["rule", "bids", "context", "ppo", "sac", "ppo_alone", "sac_alone"]
@@ -32,7 +34,10 @@ class PlainLayer(Strict):
 
 
 class ModelFile(Strict):
-    """A controller. ``kinds`` are the machine kinds it knows, in its order; ``made`` says how and at what cost."""
+    """A controller. ``kinds`` are the machine kinds it knows, in its order; ``made`` says how and at what cost.
+
+    ``form`` is that of ``policy``: one network for the whole fleet, or networks shared by kind (schedule.shared).
+    """
 
     format: Literal["nexova-energy-model"] = "nexova-energy-model"
     version: Literal[1] = 1
@@ -42,6 +47,7 @@ class ModelFile(Strict):
     parameters: dict[str, float]
     made: dict[str, Any]
     policy: list[PlainLayer] = []
+    form: Literal["network", "shared"] = "network"
 
 
 def site_hash(config: SiteConfig) -> str:
@@ -54,6 +60,12 @@ def parameter_names(method: str, kinds: list[str]) -> list[str]:
     if method == "rule":
         return [p.name for p in RULE_PARAMETERS]
     return [*bid_names(kinds), *(context_names(kinds) if method == "context" else [])]
+
+
+def _has_its_names(model: ModelFile) -> bool:
+    """Whether the parameters are those of the method; shared networks may stand on a linear policy."""
+    methods = (model.method, "context") if model.form == "shared" else (model.method,)
+    return list(model.parameters) in [parameter_names(method, model.kinds) for method in methods]
 
 
 def dump_model(model: ModelFile) -> str:
@@ -84,7 +96,7 @@ def load_model(path: Path) -> ModelFile:
         raise DataError(f"{path}: damaged model file ({error}); make it again") from error
     if not is_whole:
         raise DataError(f"{path}: was changed after it was written; make it again with 'nexova energy tune'")
-    if list(model.parameters) != parameter_names(model.method, model.kinds):
+    if not _has_its_names(model):
         raise DataError(f"{path}: its parameters are not those of method {model.method!r}; make it again")
     return model
 
@@ -104,16 +116,18 @@ def make_controller(model: ModelFile, site: SiteConfig, path: Path) -> Controlle
         return Bids(values)
     if model.method == "context":
         return Context(values[:n_bids], values[n_bids:])
+    if model.form == "shared":
+        layers = _shared_layers(model, path)
+        weights = values[n_bids:] if len(values) > n_bids else None
+        width = width_of(layers, len(model.kinds))
+        return Shared(values[:n_bids], pack(layers), width, model.method, every=DECISION_STEPS, weights=weights)
     is_squashed = model.method.startswith("sac")
     return Refined(values, _layers(model, len(site.machines), path), model.method, is_squashed=is_squashed)
 
 
 def _layers(model: ModelFile, n_machines: int, path: Path) -> tuple[Layer, ...]:
     """The network of a model, whose sizes must fit each other and ``n_machines``."""
-    try:
-        layers = tuple(Layer(np.array(p.weight, np.float32), np.array(p.bias, np.float32)) for p in model.policy)
-    except ValueError as error:
-        raise DataError(f"{path}: the layers of its network are ragged; make it again") from error
+    layers = _plain_layers(model, path)
     sizes = [n_inputs(n_machines), *(len(layer.bias) for layer in layers)]
     fits = [layer.weight.shape == (b, a) for layer, a, b in zip(layers, sizes[:-1], sizes[1:], strict=True)]
     if not layers or not all(fits) or sizes[-1] not in (n_actions(n_machines), n_actions(n_machines, True)):
@@ -121,4 +135,21 @@ def _layers(model: ModelFile, n_machines: int, path: Path) -> tuple[Layer, ...]:
             f"{path}: its network does not fit a fleet of {n_machines} machines ({sizes[0]} inputs, "
             f"{n_actions(n_machines)} outputs); train it on this site with 'nexova energy train'"
         )
+    return layers
+
+
+def _plain_layers(model: ModelFile, path: Path) -> tuple[Layer, ...]:
+    try:
+        return tuple(Layer(np.array(p.weight, np.float32), np.array(p.bias, np.float32)) for p in model.policy)
+    except ValueError as error:
+        raise DataError(f"{path}: the layers of its network are ragged; make it again") from error
+
+
+def _shared_layers(model: ModelFile, path: Path) -> tuple[Layer, ...]:
+    """The networks of a model, whose sizes must fit each other and its kinds."""
+    layers, n_kinds = _plain_layers(model, path), len(model.kinds)
+    shapes = net_shapes(n_kinds, width_of(layers, n_kinds)) if layers else []
+    found = [layer.weight.shape for layer in layers]
+    if not layers or found != shapes or any(len(layer.bias) != layer.weight.shape[0] for layer in layers):
+        raise DataError(f"{path}: its networks do not fit {n_kinds} kinds of machines; make it again")
     return layers

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nexova_sim.kernels.energy import OBS_LIMIT, OBS_MACHINE, OBS_SITE, Days, Site, State, observe
 from nexova_sim.kernels.energy_bids import bid_loads
+from nexova_sim.kernels.energy_context import CONTEXT_IN, MOST_SHIFT
 from nexova_sim.schedule.batch import Batch
+from nexova_sim.schedule.context import linear_shifts, linear_view
+from nexova_sim.schedule.layer import Layer
 
 DECISION_STEPS = 4  # an hour
 ACTION_LIMIT = 3.0
 _RATE_SCALE, _URGENCY_SCALE, _LOAD_SCALE, _STOCK_SCALE_H, _CAP_SCALE = 0.6, 0.3, 0.2, 0.8, 0.15
-
-
-class Layer(NamedTuple):
-    """An affine map: ``weight`` (out, in) and ``bias`` (out,)."""
-
-    weight: np.ndarray
-    bias: np.ndarray
 
 
 def n_actions(n_machines: int, is_whole: bool = False) -> int:
@@ -71,6 +67,38 @@ def decide(layers: Sequence[Layer], inputs: np.ndarray, is_squashed: bool = Fals
         x = np.tanh(x @ layer.weight.T + layer.bias)
     out: np.ndarray = x @ layers[-1].weight.T + layers[-1].bias
     return np.tanh(out) * np.float32(ACTION_LIMIT) if is_squashed else out
+
+
+class Seat(NamedTuple):
+    """What a decision is made from (``n_inputs``), and what its ``n_outputs`` numbers, within +-``limit``, do.
+
+    ``look(batch, step, parameters of the scheduler)`` gives (n, n_inputs) float32; ``shift(decisions, machines)`` the
+    shifts (4 m + 1, n) of the bids.
+    """
+
+    n_inputs: int
+    n_outputs: int
+    limit: float
+    look: Callable[[Batch, int, np.ndarray], np.ndarray]
+    shift: Callable[[np.ndarray, int], np.ndarray]
+
+
+def network_seat(n_machines: int, is_whole: bool = False) -> Seat:
+    """Where a network decides: it sees everything, and moves rates, urgencies and the cap, or the whole bids."""
+
+    def look(batch: Batch, k: int, params: np.ndarray) -> np.ndarray:
+        return view(batch.site, batch.days, batch.state, k, params)
+
+    return Seat(n_inputs(n_machines), n_actions(n_machines, is_whole), ACTION_LIMIT, look, to_shifts)
+
+
+def shared_seat(n_machines: int) -> Seat:
+    """Where networks shared by kind (schedule.shared) decide, on the whole bids."""
+
+    def look(batch: Batch, k: int, _params: np.ndarray) -> np.ndarray:
+        return linear_view(batch, k)
+
+    return Seat(CONTEXT_IN * (n_machines + 1), 4 * n_machines + 1, MOST_SHIFT, look, linear_shifts)
 
 
 class Refined(NamedTuple):

@@ -10,8 +10,9 @@ from gymnasium.spaces import Box
 
 from nexova_sim.kernels.energy import OBS_LIMIT, S_STOCK_H, SHIFT_STEPS, SHIFTS, STEPS, Days, Site
 from nexova_sim.kernels.energy_bids import bid_loads
+from nexova_sim.kernels.energy_context import context_shifts
 from nexova_sim.schedule.batch import Batch, is_over, open_batch, play
-from nexova_sim.schedule.refine import ACTION_LIMIT, DECISION_STEPS, n_actions, n_inputs, to_shifts, view
+from nexova_sim.schedule.refine import DECISION_STEPS, Seat, network_seat
 from nexova_sim.schedule.vecenv import UniformVecEnv
 
 REWARD_USD = 10.0  # one unit of reward
@@ -31,25 +32,29 @@ def potential(batch: Batch) -> np.ndarray:
 class RefineVecEnv(UniformVecEnv):
     """n lanes; each plays its day twice, with and without the decisions, and is paid the difference of the two.
 
-    ``draw(episode)`` gives the days of an episode; ``params`` are those of the scheduler. Reward is in 10 USD and
-    shaped by a potential of both days, which cancels over the day.
+    ``draw(episode)`` gives the days of an episode; ``params`` are those of the scheduler and ``weights`` those of its
+    linear policy, which acts on both days; ``seat`` says what is decided. Reward is in 10 USD and shaped by a potential
+    of both days, which cancels over the day.
     """
 
     def __init__(self, site: Site, params: np.ndarray, draw: Callable[[int], Days], episode: int = 0,
-                 is_whole: bool = False) -> None:  # fmt: skip
-        self.site, self.params, self.draw, self.episode = site, params, draw, episode
+                 seat: Seat | None = None, weights: np.ndarray | None = None) -> None:  # fmt: skip
+        self.site, self.params, self.draw, self.episode, self.weights = site, params, draw, episode, weights
+        self.seat = seat or network_seat(len(site.rated_kw))
         self._open()
-        m, n = self._batch.days.start.shape[1:]
+        n = self._batch.days.start.shape[2]
         self._shifts = self._none
         self._quiet: list[dict[str, Any]] = [{} for _ in range(n)]
-        super().__init__(n, Box(-OBS_LIMIT, OBS_LIMIT, (n_inputs(m),), np.float32),
-                         Box(-ACTION_LIMIT, ACTION_LIMIT, (n_actions(m, is_whole),), np.float32))  # fmt: skip
+        limit = self.seat.limit
+        super().__init__(n, Box(-OBS_LIMIT, OBS_LIMIT, (self.seat.n_inputs,), np.float32),
+                         Box(-limit, limit, (self.seat.n_outputs,), np.float32))  # fmt: skip
 
     def _open(self) -> None:
         days = self.draw(self.episode)
         self._batch, self._twin = open_batch(self.site, days), open_batch(self.site, days)
         m, n = days.start.shape[1:]
         self._none, self._loads, self._features = np.zeros((4 * m + 1, n)), np.zeros((m, n)), np.zeros((3 * m + 2, n))
+        self._below = np.zeros_like(self._none)
         self._gain = potential(self._batch) - potential(self._twin)
 
     def reset(self) -> np.ndarray:
@@ -58,18 +63,21 @@ class RefineVecEnv(UniformVecEnv):
         return self._look()
 
     def _look(self) -> np.ndarray:
-        batch = self._batch
-        return view(self.site, batch.days, batch.state, batch.k, self.params)
+        return self.seat.look(self._batch, min(self._batch.k, STEPS - 1), self.params)
 
     def _hour(self, batch: Batch, shifts: np.ndarray) -> Batch:
         for _ in range(DECISION_STEPS):
-            bid_loads(self.site, batch.days, batch.state, batch.k, self.params, shifts, self._loads, self._features)
+            moved = shifts
+            if self.weights is not None:
+                context_shifts(self.site, batch.days, batch.state, batch.k, self.weights, self._below)
+                moved = shifts + self._below
+            bid_loads(self.site, batch.days, batch.state, batch.k, self.params, moved, self._loads, self._features)
             batch = play(batch, self._loads)
         return batch
 
     def step_async(self, actions: np.ndarray) -> None:
         """Take the decisions (n, n_actions) of the next hour."""
-        self._shifts = to_shifts(actions, len(self.site.rated_kw))
+        self._shifts = self.seat.shift(actions, len(self.site.rated_kw))
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, Sequence[dict[str, Any]]]:  # type: ignore[override]
         """Play the hour: inputs (n, in), rewards (n,), done (n,), infos; a new day begins when one ends."""
@@ -82,13 +90,9 @@ class RefineVecEnv(UniformVecEnv):
         done = np.full(self.num_envs, is_over(self._batch))
         infos = self._quiet
         if done[0]:
-            last, paid = self._look_last(), self._batch.paid.copy()
+            last, paid = self._look(), self._batch.paid.copy()
             infos = [{"terminal_observation": last[i], "TimeLimit.truncated": False, "cost_usd": paid[:, i]}
                      for i in range(self.num_envs)]  # fmt: skip
             self.episode += 1
             self._open()
         return self._look(), rewards, done, infos
-
-    def _look_last(self) -> np.ndarray:
-        batch = self._batch
-        return view(self.site, batch.days, batch.state, STEPS - 1, self.params)

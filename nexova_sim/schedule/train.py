@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,17 +15,22 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure as configure_logger
 from stable_baselines3.common.vec_env import VecEnv
 
-from nexova_sim.schedule.refine import ACTION_LIMIT, Layer
+from nexova_sim.schedule.layer import Layer
+from nexova_sim.schedule.refine import ACTION_LIMIT
+from nexova_sim.schedule.train_shared import SharedNets, SharedPolicy
 
 Agent = PPO | SAC  # what is trained, named for the rooms that do not import the library
 
 _MOST_MEMORY = 300_000  # decisions SAC remembers
+_CRITIC_WIDTH = 64
 
 
 class Recipe(NamedTuple):
     """Settings of a training; ``decisions`` in all, ``n_steps`` of an hour between two updates.
 
-    With SAC ``epochs`` are gradient steps after every hour of all lanes; ``width`` is that of both hidden layers.
+    With SAC ``epochs`` are gradient steps after every hour of all lanes; ``width`` is that of both hidden layers. With
+    ``kinds``, the kind of every machine, PPO learns networks shared by kind, ``width`` being that of their hidden layer
+    (0: linear), and ``log_std_end`` is where the spread of decisions ends; None lets PPO choose it.
     """
 
     decisions: int
@@ -37,10 +42,15 @@ class Recipe(NamedTuple):
     seed: int
     width: int = 64
     algorithm: str = "ppo"
+    kinds: tuple[int, ...] = ()
+    n_kinds: int = 0
+    log_std_end: float | None = None
 
 
 def export_layers(agent: Agent) -> tuple[Layer, ...]:
     """The deterministic policy as plain arrays, in the order they are applied."""
+    if isinstance(agent.policy.action_net if isinstance(agent, PPO) else None, SharedNets):
+        return agent.policy.action_net.export()
     parts = ((*agent.policy.mlp_extractor.policy_net, agent.policy.action_net) if isinstance(agent, PPO)
              else (*agent.policy.actor.latent_pi, agent.policy.actor.mu))  # fmt: skip
     linear = [x for x in parts if isinstance(x, torch.nn.Linear)]
@@ -87,13 +97,18 @@ def _make_ppo(env: VecEnv, recipe: Recipe) -> PPO:
     def rate(left: float) -> float:
         return last + (first - last) * left
 
-    agent = PPO("MlpPolicy", env, learning_rate=rate, n_steps=recipe.n_steps, batch_size=recipe.batch,
+    shape: dict[str, Any] = {"net_arch": {"pi": [recipe.width] * 2, "vf": [recipe.width] * 2}}
+    if recipe.kinds:
+        shape = {"net_arch": {"pi": [], "vf": [_CRITIC_WIDTH] * 2}, "kinds": recipe.kinds,
+                 "n_kinds": recipe.n_kinds, "width": recipe.width}  # fmt: skip
+    policy = SharedPolicy if recipe.kinds else "MlpPolicy"
+    agent = PPO(policy, env, learning_rate=rate, n_steps=recipe.n_steps, batch_size=recipe.batch,
                 n_epochs=recipe.epochs, gamma=1.0, gae_lambda=0.9, clip_range=0.2, ent_coef=0.0, vf_coef=0.5,
                 max_grad_norm=1.0, seed=recipe.seed, device="cpu", verbose=0,
-                policy_kwargs={"net_arch": {"pi": [recipe.width] * 2, "vf": [recipe.width] * 2},
-                               "activation_fn": torch.nn.Tanh,
+                policy_kwargs={**shape, "activation_fn": torch.nn.Tanh,
                                "log_std_init": recipe.log_std, "ortho_init": True})  # fmt: skip
-    _silence(agent.policy.action_net)
+    if not recipe.kinds:
+        _silence(agent.policy.action_net)
     return agent
 
 
@@ -117,15 +132,20 @@ def log_to(agent: Agent, folder: Path) -> None:
 
 
 class _Watch(BaseCallback):
-    def __init__(self, look: Callable[[Agent, int], None]) -> None:
+    def __init__(self, look: Callable[[Agent, int], None], recipe: Recipe) -> None:
         super().__init__()
-        self._look = look
+        self._look, self._recipe = look, recipe
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_start(self) -> None:
         assert isinstance(self.model, PPO | SAC)
+        first, last = self._recipe.log_std, self._recipe.log_std_end
+        if last is not None and isinstance(self.model, PPO):
+            done = min(1.0, self.num_timesteps / self._recipe.decisions)
+            with torch.no_grad():
+                self.model.policy.log_std.fill_(first + (last - first) * done)
         self._look(self.model, self.num_timesteps)
 
 
@@ -133,7 +153,7 @@ def train_agent(agent: Agent, recipe: Recipe, look: Callable[[Agent, int], None]
     """Train up to ``recipe.decisions`` in all; ``look(agent, decisions so far)`` is called between updates."""
     left = recipe.decisions - agent.num_timesteps
     if left > 0:
-        agent.learn(left, callback=_Watch(look), reset_num_timesteps=False, progress_bar=False)
+        agent.learn(left, callback=_Watch(look, recipe), reset_num_timesteps=False, progress_bar=False)
     look(agent, agent.num_timesteps)
 
 

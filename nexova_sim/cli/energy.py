@@ -129,7 +129,7 @@ def train(config: TrainConfigFlag = "configs/energy/train_ppo.yaml", settings: S
 
 
 @app.command()
-def evaluate(config: EvaluateConfigFlag = "configs/energy/evaluate.yaml", days: PartFlag = "validation",
+def evaluate(config: EvaluateConfigFlag = "configs/energy/evaluate_quick.yaml", days: PartFlag = "validation",
              settings: SetFlag = None, jobs: JobsFlag = None, out: OutFlag = None, overwrite: OverwriteFlag = False,
              dry_run: DryRunFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """Compare controllers on the same held-out days, with 95 % intervals over seeds and days.
@@ -198,10 +198,12 @@ def _measured(found: dict[str, Any] | None) -> list[str]:
     lines.append(f"share of the saving from bau to the bound: {shares}")
     if "programs" not in found:
         return lines
-    days = f"on the first {found['n_slow_days']} days"
-    lines += [f"{row['controller']} {days}: {_ranged(row['mean_usd'])}, {row['cpu_us_per_decision']:,.0f} us/decision"
-              for row in found["programs"]]  # fmt: skip
-    lines += [f"{name} minus mpc {days}: {_ranged(row)}" for name, row in found["against_mpc"].items()]
+    n_days = {"mpc": found["n_mpc_days"], "perfect": found.get("n_slow_days", 0)}
+    lines += [f"{row['controller']} on the first {n_days[row['controller']]} days: {_ranged(row['mean_usd'])}, "
+              f"{row['cpu_us_per_decision']:,.0f} us/decision" for row in found["programs"]]  # fmt: skip
+    lines += [f"{name} minus mpc on the first {n_days['mpc']} days: {_ranged(row)}"
+              for name, row in found["against_mpc"].items()]  # fmt: skip
+    days = f"on the first {n_days['perfect']} days"
     best = found.get("share_of_best_known", {})
     lines += [f"share of the best known saving {days}: {name} {_ranged(row, 3)}" for name, row in best.items()]
     return lines

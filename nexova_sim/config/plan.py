@@ -31,7 +31,7 @@ class PlanConfig(Strict):
     most_quota_frac: Annotated[float, Field(gt=0.0, le=1.1)] = 0.95
     stock_h: NonNegative = 0.0
     repair_h: Annotated[float, Field(ge=0.0, le=24.0)] = 8.0
-    model: str = "configs/energy/models/bids-0.json"
+    model: str = "configs/energy/models/bids-1.json"
     compare: Annotated[list[Rival], Field(max_length=4)] = ["bau", "flat", "tou", "rule"]
     rule_model: str = "configs/energy/models/rule-0.json"
     fit_iterations: Annotated[int, Field(ge=0, le=1000)] = 40

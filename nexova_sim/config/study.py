@@ -66,8 +66,8 @@ class TrainConfig(Strict):
 
     ``start`` are the model files of tuned schedulers, bids or context, one per seed; without them training begins from
     the hand-set scheduler. ``policy`` is one network that sees everything (without a start it decides on the whole
-    bids), or networks shared by the machines of a kind, ``width`` 0 making them linear. ``log_std`` moves to
-    ``log_std_end`` by the end when that is given. With SAC ``epochs`` are gradient steps per hour of all lanes.
+    bids), or networks shared by the machines of a kind, ``width`` 0 making them linear. With SAC
+    ``epochs`` are gradient steps per hour of all lanes.
     """
 
     study: str = "configs/energy/study.yaml"
@@ -81,7 +81,6 @@ class TrainConfig(Strict):
     epochs: Annotated[int, Field(ge=1, le=100)] = 4
     learning_rate: Positive = 7e-4
     log_std: Annotated[float, Field(ge=-5.0, le=1.0)] = -1.2
-    log_std_end: Annotated[float, Field(ge=-5.0, le=1.0)] | None = None
     width: Annotated[int, Field(ge=0, le=1024)] = 64
     check_every: Annotated[int, Field(ge=1, le=10**6)] = 9
 
@@ -91,8 +90,8 @@ class TrainConfig(Strict):
             raise ValueError(
                 f"start has {len(self.start)} model files for {len(self.seeds)} seeds; give one for each, seeds differ"
             )
-        if self.algorithm == "sac" and (self.policy == "shared" or self.log_std_end is not None):
-            raise ValueError("policy 'shared' and log_std_end are for the algorithm 'ppo'")
+        if self.algorithm == "sac" and self.policy == "shared":
+            raise ValueError("policy 'shared' is for the algorithm 'ppo'; SAC learns a 'network'")
         if self.policy == "network" and self.width < 4:
             raise ValueError(f"width {self.width}: a network needs at least 4; only policy 'shared' can be linear (0)")
         if self.algorithm == "ppo" and (24 * self.n_envs) % self.batch:
@@ -108,12 +107,14 @@ class Shifted(Strict):
 
 
 class YardstickConfig(Strict):
-    """The lower bound of every day, and on the first ``n_days`` perfect information and the MPC: tens of CPU-s a day.
+    """The lower bound of every day; on the first ``n_days`` perfect information, about 100 CPU-s a day.
 
+    The MPC, about 2 CPU-s a day, plays the first ``mpc_days``, or when they are fewer the days of perfect information.
     ``nodes`` bounds branch and bound in each of the windows that perfect information is searched by.
     """
 
     n_days: Annotated[int, Field(ge=0, le=MOST_DAYS)] = 16
+    mpc_days: Annotated[int, Field(ge=0, le=MOST_DAYS)] = 0
     nodes: Annotated[int, Field(ge=1, le=100_000)] = 60
 
 

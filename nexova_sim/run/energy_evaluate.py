@@ -18,9 +18,10 @@ from nexova_sim.schedule.compare import Entry, against_yardsticks, costs_of, day
 from nexova_sim.schedule.controllers import FIXED, TUNED, Controller, play_days
 from nexova_sim.schedule.modelfile import load_model, make_controller
 from nexova_sim.schedule.refine import Refined
+from nexova_sim.schedule.shared import Shared
 from nexova_sim.schedule.site import make_site
 from nexova_sim.schedule.study import held_out_days, locked_test_days
-from nexova_sim.schedule.yardstick import measure_days
+from nexova_sim.schedule.yardstick import Extent, measure_days
 
 FORMAT = "nexova-energy-evaluate"
 PARTS: tuple[Part, ...] = ("validation", "test")
@@ -139,7 +140,8 @@ def evaluate(resolved: ResolvedEvaluate, part: Part = "validation", out: Path | 
         wanted = resolved.evaluate.yardsticks
         if wanted is not None:
             starts = [min(e.plays, key=lambda p: float(p.paid.sum())) for e in results["as made"]]
-            slow = measure_days(site, days, starts, wanted.n_days, jobs, wanted.nodes, progress)
+            extent = Extent(wanted.n_days, wanted.mpc_days, wanted.nodes)
+            slow = measure_days(site, days, starts, extent, jobs, progress)
             summary["yardsticks"] = against_yardsticks(results["as made"], slow, resolved.evaluate.n_resamples)
         texts = {"evaluation.json": json_text(summary), "days.csv": _day_table(results["as made"]),
                  "config.resolved.yaml": config_text(resolved)}  # fmt: skip
@@ -191,7 +193,7 @@ def _stochastic(site: Site, days: Days, found: list[Contestant], n_resamples: in
     for c in found:
         noisy = [policy._replace(noise_std=float(made["action_std"]))
                  for policy, made in zip(c.controllers, c.made, strict=False)
-                 if isinstance(policy, Refined) and made.get("action_std")]  # fmt: skip
+                 if isinstance(policy, Refined | Shared) and made.get("action_std")]  # fmt: skip
         if noisy:
             entry = Entry(c.name, [play_days(policy, site, days) for policy in noisy], ())
             row = describe_entry(entry, n_resamples)

@@ -25,6 +25,7 @@ from nexova_sim.schedule.controllers import FIXED, Bids, Controller
 from nexova_sim.schedule.explain import Thought, think
 from nexova_sim.schedule.modelfile import load_model, make_controller
 from nexova_sim.schedule.refine import Refined
+from nexova_sim.schedule.shared import Shared
 from nexova_sim.schedule.site import make_site
 from nexova_sim.schedule.tomorrow import Outlook, make_day
 from nexova_sim.schedule.trace import Force, Trace, batch_at, trace_day
@@ -144,17 +145,17 @@ def explain(source: str | Path, resolved: ResolvedPlan, machine: str, time: str,
 def _thought(replay: Replay, k: int) -> Thought | None:
     """What the scheduler thinks before step ``k``; None for a controller that makes no bids."""
     own, site, day = replay.controller, replay.site, replay.day
-    if not isinstance(own, Bids | Refined | Context):
+    if not isinstance(own, Bids | Refined | Context | Shared):
         return None
     batch, memory = batch_at(own, site, day, k)
     shifts: np.ndarray | None = None
-    if isinstance(own, Refined):
-        # Its memory is what its network last moved the bids by; asking for the loads brings it up to this step.
+    if not isinstance(own, Bids):
+        # Its memory is what its policy last moved the bids by; asking for the loads brings it up to this step.
         shifts = own.loads(batch, memory)[1][:, 0]
-    elif isinstance(own, Context):
-        moved = np.zeros((4 * len(site.rated_kw) + 1, 1))
-        context_shifts(site, day, batch.state, k, own.weights, moved)
-        shifts = moved[:, 0]
+    if isinstance(own, Shared) and own.weights is not None:
+        below = np.zeros((4 * len(site.rated_kw) + 1, 1))
+        context_shifts(site, day, batch.state, k, own.weights, below)
+        shifts = below[:, 0] if shifts is None else shifts + below[:, 0]
     return think(batch, own.params, shifts)
 
 

@@ -121,9 +121,7 @@ def _task(resolved: ResolvedTrain, scheduler: ModelFile) -> _Task:
 
         return _Task(plain, params, weights, make)
     if weights is not None:
-        raise ConfigError(
-            "start: a network of the whole fleet begins from bids; choose policy: shared"
-        )
+        raise ConfigError("start: a network of the whole fleet begins from bids; choose policy: shared")
     return _Task(plain, params, None, lambda layers: Refined(params, layers, is_squashed=config.algorithm == "sac"))
 
 
@@ -154,8 +152,7 @@ def _one_seed(stage: Stage, resolved: ResolvedTrain, seed: int, scheduler: Model
     env = RefineVecEnv(site, task.params, draw, int(state["episode"]), seat, task.weights)
     kinds = (tuple(int(k) for k in site.kind), len(scheduler.kinds)) if is_shared else ((), 0)
     recipe = learning.Recipe(config.decisions, _HOURS, config.batch, config.epochs, config.learning_rate,
-                             config.log_std, seed, config.width, config.algorithm, *kinds,
-                             config.log_std_end)  # fmt: skip
+                             config.log_std, seed, config.width, config.algorithm, *kinds)  # fmt: skip
     agent = (learning.agent_from(check_place.read_bytes(), env, config.algorithm) if is_resumed else
              learning.make_agent(env, recipe))  # fmt: skip
     if log:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,18 +54,41 @@ def describe_entry(entry: Entry, n_resamples: int) -> dict[str, Any]:
     }
 
 
+def _ancestors(made: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """How what a run began from was made, and what that began from."""
+    while isinstance(before := made.get("scheduler", made.get("start")), Mapping):
+        yield before
+        made = before
+
+
+def is_descended(entry: Entry, other: Entry) -> bool:
+    """Whether every run of ``entry`` began from the run of ``other`` with the same place."""
+    return len(entry.made) == len(other.made) > 0 and all(
+        dict(b) in [dict(x) for x in _ancestors(a)] for a, b in zip(entry.made, other.made, strict=True)
+    )
+
+
 def differences(entries: Sequence[Entry], baseline: str, n_resamples: int) -> list[dict[str, Any]]:
-    """Every controller minus ``baseline``, paired by day, with the share of days on which it costs less."""
-    costs = {e.name: costs_of(e) for e in entries}
-    other = costs[baseline]
+    """Every controller minus ``baseline``, paired by day, with the share of days on which it costs less.
+
+    Training seeds are paired, too, where the one was made from the other.
+    """
+    base = next(e for e in entries if e.name == baseline)
+    other = costs_of(base)
     rows = []
-    for name, cost in costs.items():
-        if name != baseline:
-            wins = float((cost.mean(axis=0) < other.mean(axis=0)).mean())
-            gap = _plain(paired_interval(cost, other, n_resamples))
-            rows.append(
-                {"controller": name, "minus": baseline, "usd_per_day": gap, "days_cheaper_frac": round(wins, 4)}
-            )
+    for entry in entries:
+        if entry.name == baseline:
+            continue
+        cost, has_pairs = costs_of(entry), is_descended(entry, base)
+        gap = paired_interval(cost, other, n_resamples, has_paired_seeds=has_pairs)
+        row: dict[str, Any] = {
+            "controller": entry.name, "minus": baseline, "usd_per_day": _plain(gap),
+            "days_cheaper_frac": round(float((cost.mean(axis=0) < other.mean(axis=0)).mean()), 4),
+            "has_paired_seeds": has_pairs,
+        }  # fmt: skip
+        if has_pairs:
+            row["by_seed_usd"] = [round(float(v), 3) for v in (cost - other).mean(axis=1)]
+        rows.append(row)
     return rows
 
 
@@ -83,17 +106,24 @@ def against_yardsticks(entries: Sequence[Entry], found: Yardsticks, n_resamples:
         out["share_of_bound"] = {
             name: _plain(share_interval(cost, dear, bound, n_resamples)) for name, cost in costs.items()
         }
-    if found.perfect is None or found.mpc is None:
+    if found.mpc is None:
         return out
-    n = len(found.perfect.n_trips)
+    out["programs"] = [describe_entry(Entry("mpc", [found.mpc], ()), n_resamples)]
+    mpc = found.mpc.paid.sum(axis=0)[None]
+    n = out["n_mpc_days"] = mpc.shape[1]
+    out["against_mpc"] = {name: _plain(paired_interval(cost[:, :n], mpc, n_resamples)) for name, cost in costs.items()}
+    if dear is not None:
+        early_bound = bound[:, :n]
+        out["mpc_share_of_bound"] = _plain(share_interval(mpc, dear[:, :n], early_bound, n_resamples))
+    if found.perfect is None:
+        return out
+    out["programs"].append(describe_entry(Entry("perfect", [found.perfect], ()), n_resamples))
+    perfect = found.perfect.paid.sum(axis=0)[None]
+    n = out["n_slow_days"] = perfect.shape[1]
+    mpc = mpc[:, :n]
     early = {name: cost[:, :n] for name, cost in costs.items()}
-    slow = [Entry("mpc", [found.mpc], ()), Entry("perfect", [found.perfect], ())]
-    out["n_slow_days"] = n
-    out["programs"] = [describe_entry(e, n_resamples) for e in slow]
-    mpc, perfect = (costs_of(e) for e in slow)
     best = np.min([perfect[0], mpc[0], *(cost.min(axis=0) for cost in early.values())], axis=0)[None]
     out["best_known_usd"] = _plain(mean_interval(best, n_resamples))
-    out["against_mpc"] = {name: _plain(paired_interval(cost, mpc, n_resamples)) for name, cost in early.items()}
     if dear is not None:
         both = early | {"mpc": mpc}
         out["share_of_best_known"] = {

@@ -60,9 +60,15 @@ def share_interval(cost: np.ndarray, dear: np.ndarray, cheap: np.ndarray, n_resa
         return _interval(value, (drawn[0] - drawn[1]) / (drawn[0] - drawn[2]))
 
 
-def paired_interval(cost: np.ndarray, other: np.ndarray, n_resamples: int, seed: int = 0) -> Interval:
-    """Mean of ``cost`` minus ``other`` ((seeds, days) each, the same days): days resampled together, seeds apart."""
+def paired_interval(cost: np.ndarray, other: np.ndarray, n_resamples: int, seed: int = 0,
+                    has_paired_seeds: bool = False) -> Interval:  # fmt: skip
+    """Mean of ``cost`` minus ``other`` ((seeds, days) each, the same days): days resampled together, seeds apart.
+
+    ``has_paired_seeds`` when run s of ``cost`` was made from run s of ``other``: then seeds go together, too.
+    """
     rng = np.random.default_rng(seed)
     picks = _picks(cost.shape[1], n_resamples, rng)
+    if has_paired_seeds:
+        return _interval(float(cost.mean() - other.mean()), _seed_means(cost - other, picks, rng))
     drawn = _seed_means(cost, picks, rng) - _seed_means(other, picks, rng)
     return _interval(float(cost.mean() - other.mean()), drawn)

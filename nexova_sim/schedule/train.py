@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.logger import configure as configure_logger
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -30,7 +31,7 @@ class Recipe(NamedTuple):
 
     With SAC ``epochs`` are gradient steps after every hour of all lanes; ``width`` is that of both hidden layers. With
     ``kinds``, the kind of every machine, PPO learns networks shared by kind, ``width`` being that of their hidden layer
-    (0: linear), and ``log_std_end`` is where the spread of decisions ends; None lets PPO choose it.
+    (0: linear).
     """
 
     decisions: int
@@ -44,7 +45,6 @@ class Recipe(NamedTuple):
     algorithm: str = "ppo"
     kinds: tuple[int, ...] = ()
     n_kinds: int = 0
-    log_std_end: float | None = None
 
 
 def export_layers(agent: Agent) -> tuple[Layer, ...]:
@@ -67,7 +67,13 @@ def action_std(agent: Agent) -> float | None:
 def make_agent(env: VecEnv, recipe: Recipe) -> Agent:
     """An agent whose deterministic decisions are all zero; sets torch to one thread."""
     torch.set_num_threads(1)
-    return _make_sac(env, recipe) if recipe.algorithm == "sac" else _make_ppo(env, recipe)
+    return _quiet(_make_sac(env, recipe) if recipe.algorithm == "sac" else _make_ppo(env, recipe))
+
+
+def _quiet(agent: Agent) -> Agent:
+    """The agent with a logger that keeps nothing; the library's own leaves a folder per training."""
+    agent.set_logger(Logger(None, []))
+    return agent
 
 
 def _silence(layer: torch.nn.Module, bias: float = 0.0) -> None:
@@ -123,7 +129,7 @@ def agent_from(checkpoint: bytes, env: VecEnv, algorithm: str = "ppo") -> Agent:
     """The agent of a checkpoint, on ``env``; the memory of SAC is not in it and fills anew."""
     torch.set_num_threads(1)
     kind = SAC if algorithm == "sac" else PPO
-    return kind.load(io.BytesIO(checkpoint), env=env, device="cpu")
+    return _quiet(kind.load(io.BytesIO(checkpoint), env=env, device="cpu"))
 
 
 def log_to(agent: Agent, folder: Path) -> None:
@@ -132,20 +138,15 @@ def log_to(agent: Agent, folder: Path) -> None:
 
 
 class _Watch(BaseCallback):
-    def __init__(self, look: Callable[[Agent, int], None], recipe: Recipe) -> None:
+    def __init__(self, look: Callable[[Agent, int], None]) -> None:
         super().__init__()
-        self._look, self._recipe = look, recipe
+        self._look = look
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_start(self) -> None:
         assert isinstance(self.model, PPO | SAC)
-        first, last = self._recipe.log_std, self._recipe.log_std_end
-        if last is not None and isinstance(self.model, PPO):
-            done = min(1.0, self.num_timesteps / self._recipe.decisions)
-            with torch.no_grad():
-                self.model.policy.log_std.fill_(first + (last - first) * done)
         self._look(self.model, self.num_timesteps)
 
 
@@ -153,7 +154,7 @@ def train_agent(agent: Agent, recipe: Recipe, look: Callable[[Agent, int], None]
     """Train up to ``recipe.decisions`` in all; ``look(agent, decisions so far)`` is called between updates."""
     left = recipe.decisions - agent.num_timesteps
     if left > 0:
-        agent.learn(left, callback=_Watch(look, recipe), reset_num_timesteps=False, progress_bar=False)
+        agent.learn(left, callback=_Watch(look), reset_num_timesteps=False, progress_bar=False)
     look(agent, agent.num_timesteps)
 
 

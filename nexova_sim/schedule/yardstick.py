@@ -16,7 +16,10 @@ from nexova_sim.schedule.site import pick_days
 
 
 class Yardsticks(NamedTuple):
-    """``bound_usd`` (n,) of every day; ``perfect`` and ``mpc`` play the first days only, or are None."""
+    """``bound_usd`` (n,) of every day; ``perfect`` and ``mpc`` play the first days only, or are None.
+
+    ``mpc`` plays at least the days of ``perfect``.
+    """
 
     bound_usd: np.ndarray
     perfect: Played | None
@@ -42,27 +45,38 @@ def joined(plays: Sequence[Played]) -> Played:
     return Played(paid, trips, peak, power, loads, sum(p.cpu_s for p in plays))
 
 
-def measure_days(site: Site, days: Days, starts: Sequence[Played], n_slow: int, jobs: int = 1,
-                 nodes: int = DEFAULT_NODES, progress: Callable[[int, int], None] = no_steps
-                 ) -> Yardsticks:  # fmt: skip
-    """The bound of every day; perfect information, begun from ``starts``, and the MPC on the first ``n_slow`` days.
+class Extent(NamedTuple):
+    """How much is measured: days of perfect information and, at least as many, of the MPC; ``nodes`` of perfect_day."""
 
-    Days are independent of each other and are spread over ``jobs`` processes; ``nodes`` is the effort of
-    oracle.perfect_day.
+    n_perfect: int
+    n_mpc: int
+    nodes: int = DEFAULT_NODES
+
+
+def measure_days(site: Site, days: Days, starts: Sequence[Played], extent: Extent, jobs: int = 1,
+                 progress: Callable[[int, int], None] = no_steps) -> Yardsticks:  # fmt: skip
+    """The bound of every day; on the first days the MPC, and perfect information begun from it and from ``starts``.
+
+    Days are independent of each other and are spread over ``jobs`` processes.
     """
     n = days.level.shape[1]
-    n_slow = min(n_slow, n)
+    n_slow = min(extent.n_perfect, n)
+    n_mpc = min(max(n_slow, extent.n_mpc), n)
     single = [pick_days(days, [i]) for i in range(n)]
     pool = Parallel(n_jobs=jobs)
     bound = np.array(pool(delayed(_bound)(site, day) for day in single))
-    progress(n, n + 2 * n_slow)
-    if n_slow == 0:
+    total = n + n_mpc + n_slow
+    progress(n, total)
+    if n_mpc == 0:
         return Yardsticks(bound, None, None)
+    mpc = joined(list(pool(delayed(_mpc)(site, single[i], Mpc()) for i in range(n_mpc))))
+    progress(n + n_mpc, total)
+    if n_slow == 0:
+        return Yardsticks(bound, None, mpc)
+    begun = [*starts, mpc]
     plans = pool(
-        delayed(_perfect)(site, single[i], [p.load_frac[:, :, i] for p in starts], nodes) for i in range(n_slow)
+        delayed(_perfect)(site, single[i], [p.load_frac[:, :, i] for p in begun], extent.nodes) for i in range(n_slow)
     )
-    progress(n + n_slow, n + 2 * n_slow)
+    progress(total, total)
     perfect = play_days(Script(np.stack(list(plans), axis=2)), site, pick_days(days, list(range(n_slow))))
-    mpc = joined(list(pool(delayed(_mpc)(site, single[i], Mpc()) for i in range(n_slow))))
-    progress(n + 2 * n_slow, n + 2 * n_slow)
     return Yardsticks(bound, perfect, mpc)

@@ -100,8 +100,19 @@ def test_the_locked_test_days_open_by_one_flag_and_only_unchanged(capsys, tmp_pa
 def test_the_built_in_models_fit_the_built_in_site():
     resolved = load_evaluate(EVALUATE)
     found = {c.name: len(c.controllers) for c in contestants(resolved, resolved.study.site)}
-    assert found == {"bau": 1, "flat": 1, "tou": 1, "rule": 5, "bids": 5}
-    assert {name: len(paths) for name, paths in model_paths(resolved).items()} == {"rule": 5, "bids": 5}
+    assert found == {
+        "bau": 1,
+        "flat": 1,
+        "tou": 1,
+        "rule": 5,
+        "bids": 5,
+        "context": 5,
+        "ppo": 5,
+        "ppo_alone": 5,
+        "sac": 1,
+    }
+    assert {name: len(paths) for name, paths in model_paths(resolved).items()} == {
+        "rule": 5, "bids": 5, "context": 5, "ppo": 5, "ppo_alone": 5, "sac": 1}  # fmt: skip
 
 
 def test_a_dry_run_says_what_and_writes_nothing(capsys, tmp_path):

@@ -47,6 +47,27 @@ def test_a_training_leaves_its_files_and_is_found_again(tmp_path):
     assert (plan["seeds"], plan["training_days_per_seed"]) == (1, 40)
 
 
+def test_a_training_may_begin_from_the_linear_policy(tmp_path):
+    small = [*SMALL, "start=[models/context-0.json]", "width=0"]
+    train(load_train(TRAIN, small), tmp_path / "t")
+    model = load_model(tmp_path / "t" / "model-0.json")
+    before = load_model(Path("configs/energy/models/context-0.json"))
+    assert model.parameters == before.parameters
+    assert model.made["scheduler_usd_per_day"] == before.made["validation_usd_per_day"]
+    assert len(model.policy) == 5
+
+
+def test_one_network_for_the_fleet_is_trained_and_refused_elsewhere(tmp_path):
+    resolved = load_train(TRAIN, [*SMALL, "policy=network", "width=8"])
+    train(resolved, tmp_path / "t")
+    place = tmp_path / "t" / "model.json"
+    model, site = load_model(place), resolved.study.site
+    assert (model.form, make_controller(model, site, place).name) == ("network", "ppo")
+    smaller = site.model_copy(update={"machines": site.machines[:3]})
+    with pytest.raises(DataError, match="3 machines"):
+        make_controller(model, smaller, place)
+
+
 def test_a_killed_training_goes_on(tmp_path, monkeypatch):
     out, calls = tmp_path / "t", []
     real = energy_train.write_durably
@@ -76,6 +97,7 @@ def test_a_network_of_another_size_is_refused(tmp_path):
     model, place = load_model(out / "model.json"), out / "model.json"
     site = resolved.study.site
     assert make_controller(model, site, place).name == "ppo"
+    assert model.form == "shared"
     short = [PlainLayer(weight=[[0.0]], bias=[0.0])]
     ragged = [PlainLayer(weight=[[0.0], [0.0, 1.0]], bias=[0.0, 0.0])]
     for policy in (short, ragged, []):
@@ -102,7 +124,9 @@ def test_the_rate_of_training_is_measured():
 @pytest.mark.parametrize(("settings", "words"), [
     (["seeds=[0]"], "start has 5"),
     (["start=[]", "batch=7"], "batch must divide"), (["batch=7"], "batch must divide"), (["decisions=0"], "decisions"),
-    ([*SMALL, "start=[models/rule-0.json]"], "bid scheduler is needed"),
+    ([*SMALL, "start=[models/rule-0.json]"], "needed is bids or context"),
+    ([*SMALL, "start=[models/context-0.json]", "policy=network"], "choose policy: shared"),
+    ([*SMALL, "algorithm=sac"], "SAC learns a 'network'"), ([*SMALL, "policy=network", "width=0"], "at least 4"),
     ([*SMALL, "start=[models/none.json]"], "none.json"),
 ])  # fmt: skip
 def test_a_bad_training_is_refused(tmp_path, settings, words):
@@ -115,7 +139,7 @@ def test_training_alone_begins_from_the_hand_set_scheduler(tmp_path):
     done = train(load_train("configs/energy/train_alone.yaml", small), tmp_path / "t", log=tmp_path / "log")
     model = load_model(tmp_path / "t" / "model-2.json")
     assert done.summary["method"] == model.method == "ppo_alone"
-    assert len(model.policy[-1].bias) == 33
+    assert [len(layer.bias) for layer in model.policy] == [16, 4] * 4 + [16, 1]
     assert model.made["scheduler"] == {"hand_set": True}
     assert model.made["action_std"] > 0.0
     assert list((tmp_path / "log" / "seed-2").glob("events*"))
@@ -137,7 +161,7 @@ def test_starts_are_files_or_hand_set():
     two = start_models([], study, folder, 2)
     assert len(two) == 2
     assert two[0].made == {"hand_set": True}
-    with pytest.raises(ConfigError, match="bid scheduler is needed"):
+    with pytest.raises(ConfigError, match="needed is bids"):
         start_paths(["models/rule-1.json"], study, folder)
 
 

@@ -24,7 +24,7 @@ from nexova_sim.schedule.program import build as build_program
 from nexova_sim.schedule.site import days_of, make_site, pick_days
 from nexova_sim.schedule.solver import Effort, proven_bound, relaxed_bound, solve
 from nexova_sim.schedule.statistics import share_interval
-from nexova_sim.schedule.yardstick import joined, measure_days
+from nexova_sim.schedule.yardstick import Extent, joined, measure_days
 
 WORKSHOP = "configs/energy/workshop.yaml"
 SITE = make_site(load(SiteConfig, WORKSHOP))
@@ -223,15 +223,17 @@ def test_yardsticks_stand_beside_the_controllers():
     those = days(site, 3)
     entries = [Entry("bau", [play_days(FIXED["bau"](), site, those)], ()),
                Entry("bids", [play_days(Bids(hand_set_bids(site, 4)), site, those)], ())]  # fmt: skip
-    found = measure_days(site, those, [entries[1].plays[0]], 1, nodes=2)
+    found = measure_days(site, those, [entries[1].plays[0]], Extent(1, 2, 2))
     assert found.bound_usd.shape == (3,)
     told = against_yardsticks(entries, found, 200)
     assert told["below_bound"] == 0
-    assert told["n_slow_days"] == 1
+    assert (told["n_slow_days"], told["n_mpc_days"]) == (1, 2)
+    assert told["mpc_share_of_bound"]["value"] <= 1.0
+    assert found.perfect.paid.sum() <= found.mpc.paid[:, :1].sum()
     assert {row["controller"] for row in told["programs"]} == {"mpc", "perfect"}
     assert told["share_of_bound"]["bau"]["value"] == 0.0
     assert told["share_of_best_known"]["bids"]["value"] <= 1.0
-    quick = measure_days(site, those, [], 0)
+    quick = measure_days(site, those, [], Extent(0, 0))
     assert quick.perfect is None
     assert "programs" not in against_yardsticks(entries, quick, 200)
 

@@ -13,7 +13,17 @@ from nexova_sim.kernels.energy import STEPS
 from nexova_sim.schedule.batch import open_batch
 from nexova_sim.schedule.bids import hand_set_bids
 from nexova_sim.schedule.controllers import Bids, play_days
-from nexova_sim.schedule.refine import ACTION_LIMIT, Layer, Refined, decide, n_actions, n_inputs, to_shifts, view
+from nexova_sim.schedule.refine import (
+    ACTION_LIMIT,
+    Layer,
+    Refined,
+    decide,
+    n_actions,
+    n_inputs,
+    network_seat,
+    to_shifts,
+    view,
+)
 from nexova_sim.schedule.refine_env import REWARD_USD, RefineVecEnv, potential
 from nexova_sim.schedule.site import days_of, make_site
 from nexova_sim.schedule.train import (
@@ -129,7 +139,7 @@ def test_training_moves_the_agent_and_the_export_decides_like_it():
 
 
 def test_decisions_on_the_whole_bid_have_their_own_environment():
-    env = RefineVecEnv(SITE, PARAMS, draw, is_whole=True)
+    env = RefineVecEnv(SITE, PARAMS, draw, seat=network_seat(M, True))
     assert env.action_space.shape == (n_actions(M, True),) == (33,)
     env.reset()
     env.step_async(np.ones((N, 33), np.float32))

@@ -111,7 +111,7 @@ def test_the_built_in_study_is_locked_to_its_days():
     resolved = load_study("configs/energy/study.yaml")
     assert locked_test_days(make_site(resolved.site), resolved.study).level.shape == (96, 256)
     assert load_tune("configs/energy/tune_bids.yaml").tune.method == "bids"
-    assert len(load_evaluate("configs/energy/evaluate.yaml").shifted) == 4
+    assert len(load_evaluate("configs/energy/evaluate.yaml").shifted) == 5
 
 
 def model_of(method="bids", kinds=None):

@@ -124,6 +124,8 @@ def train(config: TrainConfigFlag = "configs/energy/train_ppo.yaml", settings: S
     heads = ("seed", "validation $/day", "scheduler alone $/day", "decisions", "CPU s")
     rows = [[m["seed"], m["validation_usd_per_day"], m["scheduler_usd_per_day"], m["decisions"], m["cpu_s"]]
             for m in done.summary["runs"]]  # fmt: skip
+    for run in done.summary["failed"]:
+        echo.note(f"seed {run['seed']} failed: {run['reason']}")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
     echo.result(data, f"{echo.grid(rows, heads)}\n\n{done.folder}", done.run_id)
 

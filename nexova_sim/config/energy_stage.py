@@ -22,7 +22,8 @@ class EnergyOverrides(Strict):
 class EnergyStage(Strict):
     """Three files and their ``overrides``; ``verify`` simulates each measure again, where the dataset was simulated.
 
-    ``training`` is a folder that energy tune or train wrote: its learning curves go into the report.
+    ``training`` is a folder that energy tune or train wrote: its learning curves go into the report; those of the
+    shipped policies by default.
     """
 
     opportunities: str = "configs/energy/opportunities.yaml"
@@ -30,7 +31,7 @@ class EnergyStage(Strict):
     plan: str = "configs/energy/plan.yaml"
     overrides: EnergyOverrides = EnergyOverrides()
     verify: bool = False
-    training: str | None = None
+    training: str | None = "configs/energy/models"
 
 
 class ResolvedEnergy(Strict):
@@ -52,5 +53,5 @@ def read_energy_stage(section: EnergyStage, base: Path) -> ResolvedEnergy:
         evaluate=load_evaluate(found, section.overrides.evaluate),
         plan=load_plan(section.plan, section.overrides.plan, base),
         verify=section.verify,
-        training=section.training,
+        training=None if section.training is None else str(find_config(section.training, base)),
     )  # fmt: skip

@@ -35,6 +35,7 @@ NAMES: Mapping[str, str] = {
 _MOST_FOUND, _MOST_CURVES = 20, 10
 _TYPES = {"OVERSIZING": "oversized", "THERMAL_STRESS": "too hot", "PEAK_SHIFTING": "peak use"}
 _SOME_USD = 0.005
+_LEARNED = ("bids", "context", "ppo", "ppo_alone", "sac")
 
 
 class Bars(NamedTuple):
@@ -109,7 +110,23 @@ def _judged_page(judged: dict[str, Any]) -> dict[str, Any]:
         "baseline": name_of(against),
         "has_shares": bool(shares),
         "bound_usd": _bound(judged),
+        "programs": _programs(judged),
     }
+
+
+def _programs(judged: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """MPC and perfect information: name, days, mean cost, CPU of a decision, and who costs less than the MPC."""
+    yard = judged.get("yardsticks") or {}
+    days = {"mpc": yard.get("n_mpc_days"), "perfect": yard.get("n_slow_days")}
+    return [
+        {
+            "name": name_of(row["controller"]), "n_days": days[row["controller"]], "mean_usd": row["mean_usd"],
+            "ms": row["cpu_us_per_decision"] / 1000.0,
+            "against": [(name_of(n), gap) for n, gap in yard["against_mpc"].items() if n in _LEARNED]
+            if row["controller"] == "mpc" else [],
+        }
+        for row in yard.get("programs", ())
+    ]  # fmt: skip
 
 
 def _shares(judged: Mapping[str, Any]) -> dict[str, tuple[float | None, float | None]]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nexova_sim.base.errors import ConfigError
+from nexova_sim.base.errors import CheckFailedError, ConfigError
 from nexova_sim.base.hashing import code_hash, hash_file, hash_value, run_id
 from nexova_sim.config.study import ResolvedTrain
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
@@ -66,9 +66,9 @@ def train(resolved: ResolvedTrain, out: Path | None = None, overwrite: bool = Fa
           progress: Progress = lambda _done, _total: None, log: Path | None = None) -> EnergyResult:  # fmt: skip
     """Train with every seed and write model-<seed>.json, model.json (best on validation), history, summary.json.
 
-    ``log`` is a folder for TensorBoard, with one run per seed.
+    ``log`` is a folder for TensorBoard, with one run per seed. Seeds whose training diverged are listed as failed.
 
-    Raises ConfigError or DataError for a start that is missing or of another fleet.
+    Raises ConfigError or DataError for a start that is missing or of another fleet, CheckFailedError when all diverged.
     """
     hashes = _hashes(resolved)
     ident = run_id(*hashes)
@@ -77,7 +77,8 @@ def train(resolved: ResolvedTrain, out: Path | None = None, overwrite: bool = Fa
         return EnergyResult(folder, ident, read_summary(folder, "summary.json"), True)
     config = resolved.train
     with staged(folder, {"config": hashes[0], "code": hashes[1]}, overwrite) as stage:
-        models = []
+        models: list[ModelFile] = []
+        failed: list[dict[str, Any]] = []
         starts = start_models(config.start, resolved.study, resolved.folder, len(config.seeds), _STARTS)
         for number, (seed, start) in enumerate(zip(config.seeds, starts, strict=True)):
 
@@ -85,16 +86,22 @@ def train(resolved: ResolvedTrain, out: Path | None = None, overwrite: bool = Fa
                 progress(before * total + min(done, total), len(config.seeds) * total)
 
             place = log / f"seed-{seed}" if log else None
-            models.append(_one_seed(stage, resolved, seed, start, (tell, place)))
+            try:
+                models.append(_one_seed(stage, resolved, seed, start, (tell, place)))
+            except CheckFailedError as error:
+                failed.append({"seed": seed, "reason": str(error)})
+        if not models:
+            raise CheckFailedError(f"no training came to its end: {failed[0]['reason']}", failed=failed)
         best = min(models, key=lambda m: float(m.made["validation_usd_per_day"]))
-        summary = {"method": method_of(resolved), "runs": [m.made for m in models], "best_seed": best.made["seed"]}
+        summary = {"method": method_of(resolved), "runs": [m.made for m in models], "best_seed": best.made["seed"],
+                   "failed": failed}  # fmt: skip
         texts = {"model.json": dump_model(best), "summary.json": json_text(summary),
                  "config.resolved.yaml": config_text(resolved)}  # fmt: skip
         write_texts(stage, texts)
         for seed in config.seeds:
             for name in (f"checkpoint-{seed}.zip", f"state-{seed}.json"):
                 (stage.folder / name).unlink(missing_ok=True)
-        seal(stage, FORMAT, hashes, [*texts, *(f"{part}-{s}.{end}" for s in config.seeds
+        seal(stage, FORMAT, hashes, [*texts, *(f"{part}-{m.made['seed']}.{end}" for m in models
                                                for part, end in (("model", "json"), ("history", "csv")))])  # fmt: skip
     return EnergyResult(folder, ident, summary, False)
 

@@ -40,7 +40,8 @@ def _curves(training: str | None) -> list[Path]:
     found = sorted(Path(training).glob("history-*.csv"))[:_MOST_CURVES]
     if not found:
         raise ConfigError(
-            f"energy.training: {training} holds no history-*.csv; give a folder of 'nexova energy tune' or 'train'"
+            f"energy.training: {training} holds no history-*.csv; give a folder of 'nexova energy tune' or 'train', "
+            "or null"
         )
     return found
 

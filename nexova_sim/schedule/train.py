@@ -16,6 +16,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.logger import configure as configure_logger
 from stable_baselines3.common.vec_env import VecEnv
 
+from nexova_sim.base.errors import CheckFailedError
 from nexova_sim.schedule.layer import Layer
 from nexova_sim.schedule.refine import ACTION_LIMIT
 from nexova_sim.schedule.train_shared import SharedNets, SharedPolicy
@@ -49,8 +50,9 @@ class Recipe(NamedTuple):
 
 def export_layers(agent: Agent) -> tuple[Layer, ...]:
     """The deterministic policy as plain arrays, in the order they are applied."""
-    if isinstance(agent.policy.action_net if isinstance(agent, PPO) else None, SharedNets):
-        return agent.policy.action_net.export()
+    nets = agent.policy.action_net if isinstance(agent, PPO) else None
+    if isinstance(nets, SharedNets):
+        return nets.export()
     parts = ((*agent.policy.mlp_extractor.policy_net, agent.policy.action_net) if isinstance(agent, PPO)
              else (*agent.policy.actor.latent_pi, agent.policy.actor.mu))  # fmt: skip
     linear = [x for x in parts if isinstance(x, torch.nn.Linear)]
@@ -151,10 +153,21 @@ class _Watch(BaseCallback):
 
 
 def train_agent(agent: Agent, recipe: Recipe, look: Callable[[Agent, int], None]) -> None:
-    """Train up to ``recipe.decisions`` in all; ``look(agent, decisions so far)`` is called between updates."""
+    """Train up to ``recipe.decisions`` in all; ``look(agent, decisions so far)`` is called between updates.
+
+    Raises CheckFailedError when decisions or their spread are no numbers any more.
+    """
     left = recipe.decisions - agent.num_timesteps
-    if left > 0:
-        agent.learn(left, callback=_Watch(look), reset_num_timesteps=False, progress_bar=False)
+    try:
+        if left > 0:
+            agent.learn(left, callback=_Watch(look), reset_num_timesteps=False, progress_bar=False)
+    except ValueError as error:
+        if "of distribution" not in str(error):  # the one place where torch notices numbers that are none
+            raise
+        raise CheckFailedError(
+            f"the training diverged after {agent.num_timesteps} decisions: decisions or their spread are not finite; "
+            "lower learning_rate"
+        ) from error
     look(agent, agent.num_timesteps)
 
 

@@ -16,6 +16,8 @@ from nexova_sim.schedule.layer import Layer
 class SharedNets(nn.Module):
     """Decisions (b, 4 m + 1) from inputs (b, CONTEXT_IN (m + 1)): a network per kind, and one for the cap."""
 
+    kind: torch.Tensor
+
     def __init__(self, kinds: tuple[int, ...], n_kinds: int, width: int) -> None:
         super().__init__()
         self.m, self.width = len(kinds), width
@@ -67,7 +69,8 @@ class SharedPolicy(ActorCriticPolicy):
     def _build(self, lr_schedule: Any) -> None:  # noqa: ANN401
         super()._build(lr_schedule)
         self.action_net = SharedNets(*self.own)
-        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
+        make: Any = self.optimizer_class
+        self.optimizer = make(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         kinds, n_kinds, width = self.own

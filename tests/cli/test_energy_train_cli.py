@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from nexova_sim.base.errors import ConfigError, DataError
+from nexova_sim.base.errors import CheckFailedError, ConfigError, DataError
 from nexova_sim.cli.app import app
 from nexova_sim.config.study import load_train
 from nexova_sim.run import energy_train
@@ -45,6 +45,28 @@ def test_a_training_leaves_its_files_and_is_found_again(tmp_path):
     assert not list(out.glob("checkpoint*"))
     plan = outline_train(load_train(TRAIN, SMALL), out)
     assert (plan["seeds"], plan["training_days_per_seed"]) == (1, 40)
+
+
+def test_a_training_that_diverges_is_listed(tmp_path):
+    hopeless = [*SMALL, "learning_rate=1e30", "epochs=20"]
+    with pytest.raises(CheckFailedError, match="lower learning_rate"):
+        train(load_train(TRAIN, hopeless), tmp_path / "t")
+
+
+def test_one_failed_seed_does_not_stop_the_others(tmp_path, monkeypatch):
+    real = energy_train._one_seed
+
+    def dies(stage, resolved, seed, scheduler, watch):
+        if seed == 0:
+            raise CheckFailedError("diverged")
+        return real(stage, resolved, seed, scheduler, watch)
+
+    monkeypatch.setattr(energy_train, "_one_seed", dies)
+    two = [*SMALL, "seeds=[0,1]", "start=[models/bids-0.json,models/bids-1.json]"]
+    done = train(load_train(TRAIN, two), tmp_path / "t")
+    assert done.summary["failed"] == [{"seed": 0, "reason": "diverged"}]
+    assert [r["seed"] for r in done.summary["runs"]] == [1]
+    assert train(load_train(TRAIN, two), tmp_path / "t").was_there
 
 
 def test_a_training_may_begin_from_the_linear_policy(tmp_path):

@@ -38,6 +38,7 @@ from nexova_sim.schedule.controllers import (
 )
 from nexova_sim.schedule.model import state_of
 from nexova_sim.schedule.refine import Layer, Refined, n_inputs
+from nexova_sim.schedule.shared import Shared
 from nexova_sim.schedule.site import days_of, make_site, pick_days
 
 CONFIG = load(SiteConfig, "configs/energy/workshop.yaml")
@@ -55,6 +56,7 @@ ALL = [
     Refined(hand_set_bids(SITE, 4), QUIET, "sac", is_squashed=True),
     Refined(hand_set_bids(SITE, 4), WIDE, "ppo_alone"),
     Refined(hand_set_bids(SITE, 4), WIDE, "sac_alone", is_squashed=True),
+    Shared(hand_set_bids(SITE, 4), 0.3 * np.random.default_rng(6).standard_normal(2493), 16),
 ]
 
 

@@ -16,6 +16,7 @@ from nexova_sim.schedule.batch import open_batch, play
 from nexova_sim.schedule.bids import hand_set_bids, hand_set_rule
 from nexova_sim.schedule.compare import Entry, against_yardsticks
 from nexova_sim.schedule.controllers import FIXED, Bids, Rule, play_days
+from nexova_sim.schedule.modelfile import load_model, make_controller
 from nexova_sim.schedule.mpc import Mpc, Planned, planned_loads
 from nexova_sim.schedule.oracle import Script, cost_of, lower_bound_usd, perfect_day, play_perfect
 from nexova_sim.schedule.outlook import coarse, expected_outlook, full_outlook
@@ -66,6 +67,13 @@ class Anyhow:
         return np.where(rng.random(shape) < 0.6, rng.uniform(0.3, 1.1, shape), 0.0), memory
 
 
+def shipped():
+    """The trained and tuned policies of the study, whose kinds every world here has."""
+    config = load(SiteConfig, "configs/energy/workshop.yaml")
+    paths = [Path(f"configs/energy/models/{name}-0.json") for name in ("bids", "context", "ppo", "alone")]
+    return [make_controller(load_model(path), config, path) for path in paths]
+
+
 @pytest.mark.parametrize("name", WORLDS)
 def test_no_controller_goes_below_the_bound(name):
     site = world(WORLDS[name])
@@ -73,7 +81,7 @@ def test_no_controller_goes_below_the_bound(name):
     bound = np.array([lower_bound_usd(site, those, i) for i in range(3)])
     n_kinds = 4
     for controller in (*(make() for make in FIXED.values()), Rule(hand_set_rule()),
-                       Bids(hand_set_bids(site, n_kinds)), Anyhow()):  # fmt: skip
+                       Bids(hand_set_bids(site, n_kinds)), Anyhow(), *shipped()):  # fmt: skip
         cost = play_days(controller, site, those).paid.sum(axis=0)
         assert (cost >= bound).all(), controller.name
     assert np.isfinite(bound).all()
@@ -94,7 +102,8 @@ def test_the_bound_is_no_trivial_one():
 def test_no_controller_goes_below_the_bound_on_many_days():
     those = days(SITE, 40, 100)
     bound = np.array([lower_bound_usd(SITE, those, i) for i in range(40)])
-    for controller in (FIXED["bau"](), FIXED["tou"](), Rule(hand_set_rule()), Bids(hand_set_bids(SITE, 4)), Anyhow()):
+    plain = (FIXED["bau"](), FIXED["tou"](), Rule(hand_set_rule()), Bids(hand_set_bids(SITE, 4)), Anyhow())
+    for controller in (*plain, *shipped()):
         assert (play_days(controller, SITE, those).paid.sum(axis=0) >= bound).all(), controller.name
 
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nexova_sim.kernels.energy import Site
 from nexova_sim.kernels.energy_bids import bid_loads
 from nexova_sim.kernels.energy_context import CONTEXT_IN, CONTEXT_OUT, context_shifts
 from nexova_sim.kernels.energy_shared import MACHINE_IN, add_shared_shifts
@@ -69,8 +68,3 @@ class Shared(NamedTuple):
             shifts += memory
         bid_loads(site, days, state, k, self.params, shifts, out, view)
         return out, memory
-
-
-def machine_kinds(site: Site) -> tuple[int, ...]:
-    """Number of the kind of every machine."""
-    return tuple(int(k) for k in site.kind)

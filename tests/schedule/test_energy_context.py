@@ -8,10 +8,10 @@ from tolerances import PHYSICS
 
 from nexova_sim.config.energy import SiteConfig
 from nexova_sim.config.load import load
-from nexova_sim.kernels.energy_context import context_shifts, run_context
+from nexova_sim.kernels.energy_context import context_shifts, context_view, machine_inputs, run_context, site_inputs
 from nexova_sim.schedule.batch import is_over, open_batch, play
 from nexova_sim.schedule.bids import bids_cost, hand_set_bids, make_work
-from nexova_sim.schedule.context import Context, context_cost, context_names, n_weights
+from nexova_sim.schedule.context import Context, context_cost, context_names, linear_shifts, linear_view, n_weights
 from nexova_sim.schedule.controllers import play_days
 from nexova_sim.schedule.model import state_of
 from nexova_sim.schedule.site import days_of, make_site, pick_days
@@ -46,6 +46,30 @@ def test_many_policies_at_once_equal_playing_each():
     for c in range(2):
         np.testing.assert_allclose(paid[c], play_days(Context(PARAMS, weights[c]), SITE, DAYS).paid, **PHYSICS)
     np.testing.assert_array_equal(paid, context_cost(SITE, DAYS, np.stack([PARAMS, PARAMS]), weights))
+
+
+def test_what_the_policy_looks_at_is_what_it_weighs():
+    """The view times a weight of one input is that input's part of the shift."""
+    batch = open_batch(SITE, DAYS)
+    for _ in range(40):
+        batch = play(batch, np.full((M, 12), 0.6))
+    seen = np.empty((12, 12 * (M + 1)), np.float32)
+    context_view(SITE, DAYS, batch.state, batch.k, seen)
+    np.testing.assert_array_equal(seen, linear_view(batch, batch.k))
+    x, g = np.zeros(12), seen[3, 12 * M :].astype(float)
+    machine_inputs(SITE, DAYS, batch.state, (batch.k, 2, 3), g, x)
+    np.testing.assert_allclose(seen[3, 24:36], x, rtol=1e-6)
+    site_inputs(SITE, DAYS, batch.state, batch.k, 3, x)
+    np.testing.assert_allclose(g, x, rtol=1e-6)
+    weights = np.random.default_rng(2).normal(0.0, 0.3, n_weights(4))
+    shifts = np.zeros((4 * M + 1, 12))
+    context_shifts(SITE, DAYS, batch.state, batch.k, weights, shifts)
+    of_kind = weights[:-12].reshape(4, 4, 12)
+    decided = np.zeros((12, 4 * M + 1))
+    for j in range(M):
+        decided[:, j : 4 * M : M] = seen[:, 12 * j : 12 * j + 12] @ of_kind[SITE.kind[j]].T
+    decided[:, -1] = seen[:, 12 * M :] @ weights[-12:]
+    np.testing.assert_allclose(shifts, linear_shifts(decided, M), rtol=0.0, atol=1e-6)
 
 
 def test_every_weight_has_a_name():

@@ -46,14 +46,15 @@ def test_tuning_leaves_models_that_evaluate_reads(capsys, tmp_path):
         '"was_there": true'
     )
     models = json.dumps({"bids": [str(out / "model-3.json"), str(out / "model-4.json")]})
-    flags = ("--set", f"models={models}", "--set", "controllers=[bau,bids]", "--set", "baseline=bau")
+    world = "shifted=[{name: dear-peak, overrides: [tariff.peak_factor=2.5]}]"
+    flags = ("--set", f"models={models}", "--set", "controllers=[bau,bids]", "--set", "baseline=bau", "--set", world)
     code, text, _ = call(capsys, "evaluate", *flags, "--out", tmp_path / "e", "--json")
     data = json.loads(text)["data"]
     assert (code, data["n_days"], data["part"]) == (0, 256, "validation")
     rows = {row["controller"]: row for row in data["controllers"]}
     assert (rows["bau"]["n_seeds"], rows["bids"]["n_seeds"], len(rows["bids"]["tuning"])) == (1, 2, 2)
     assert data["differences"][0]["usd_per_day"]["high"] < 0.0
-    assert set(data["shifted"]) == {"dear-peak", "many-outages", "hot-week", "high-demand-charge"}
+    assert set(data["shifted"]) == {"dear-peak"}
     lines = (tmp_path / "e" / "days.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "day,bau_usd,bids_0_usd,bids_1_usd"
     assert len(lines) == 257
@@ -163,7 +164,7 @@ def test_an_infeasible_quota_and_an_empty_site_are_refused_as_configuration(caps
 
 
 def test_the_public_face_evaluates(tmp_path):
-    resolved = load_evaluate(EVALUATE, ["controllers=[flat,tou]", "baseline=flat", "shifted=[]"])
+    resolved = load_evaluate("configs/energy/evaluate_quick.yaml", ["controllers=[flat,tou]", "baseline=flat"])
     done = evaluate(resolved, "validation", tmp_path / "e")
     assert json.loads(json_text(done.summary)) == done.summary
     assert "controllers" in config_text(resolved)

@@ -24,7 +24,17 @@ def _run(work: Work) -> Metrics:
     done = run_alerts(work.inputs["dataset"], policy, work.folder / "alerts", overwrite=True, progress=work.progress)
     kpi = done.kpi
     keys = ("policy", "alerts", "announced", "open", "per_operator_hour", "chattering")
-    return {key: kpi[key] for key in keys}
+    return {key: kpi[key] for key in keys} | _found(kpi.get("detection"))
+
+
+def _found(detection: dict[str, Any] | None) -> Metrics:
+    """What was found of the labelled faults, by kind and of all; nothing where nothing is labelled."""
+    if detection is None:
+        return {}
+    keys = ("events", "found", "recall_frac", "chance_frac", "delay_median_h")
+    rows = {row["kind"].removesuffix(" faults").replace(": ", "_"): row for row in detection["kinds"]}
+    kinds = {kind: {key: row[key] for key in keys} for kind, row in rows.items()}
+    return {"precision_frac": detection["precision_frac"], "faults": kinds}
 
 
 ALERTS = Stage(

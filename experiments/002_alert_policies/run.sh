@@ -1,5 +1,5 @@
 #!/bin/sh
-# 'run.sh small FOLDER' goes the same way with less of everything, into FOLDER alone.
+# About two CPU-minutes. 'run.sh small FOLDER' goes the same way with less of everything, into FOLDER alone.
 set -e
 cd "$(dirname "$0")/../.."
 HERE=experiments/002_alert_policies

@@ -24,10 +24,16 @@ def run(words: list[str], **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | path | env)
 
 
-def table_of(readme: str) -> str:
-    found = re.search(r"<!-- table -->\n(.*?)<!-- end of table -->", readme, flags=re.S)
+def tables_of(readme: str) -> dict[str, str]:
+    """Mark (empty for the only or first table) -> the table as it stands."""
+    found = re.findall(r"<!-- table ?(\w*) -->\n(.*?)<!-- end of table -->", readme, flags=re.S)
     assert found
-    return found[1]
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
+def reference_of(study: Path, mark: str) -> Path:
+    return ROOT / "results" / "reference" / (f"{study.name}_{mark}.csv" if mark else f"{study.name}.csv")
 
 
 def test_studies_are_there():
@@ -47,16 +53,30 @@ def test_readme_tells_the_study(study: Path):
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=NAMES)
-def test_table_of_the_readme_is_the_reference(study: Path, tmp_path: Path):
-    reference = ROOT / "results" / "reference" / f"{study.name}.csv"
-    check = [sys.executable, "experiments/table.py", str(reference), str(study / "README.md"), "--check"]
-    assert run(check).returncode == 0
+def test_tables_of_the_readme_are_the_reference(study: Path, tmp_path: Path):
     readme = (study / "README.md").read_text(encoding="utf-8")
-    changed = tmp_path / "README.md"
-    changed.write_text(readme.replace(table_of(readme), table_of(readme).replace("|", "| 1", 1)), encoding="utf-8")
-    assert run([*check[:3], str(changed), "--check"]).returncode == 1
-    assert run([*check[:3], str(changed)]).returncode == 0
-    assert changed.read_text(encoding="utf-8") == readme
+    tables = tables_of(readme)
+    of_study = set((ROOT / "results" / "reference").glob(f"{study.name}*.csv"))
+    assert of_study == {reference_of(study, mark) for mark in tables}
+    for mark, table in tables.items():
+        marked = ["--mark", mark] if mark else []
+        words = [sys.executable, "experiments/table.py", str(reference_of(study, mark))]
+        assert run([*words, str(study / "README.md"), *marked, "--check"]).returncode == 0
+        changed = tmp_path / "README.md"
+        changed.write_text(readme.replace(table, table.replace("|", "| 1", 1)), encoding="utf-8")
+        assert run([*words, str(changed), *marked, "--check"]).returncode == 1
+        assert run([*words, str(changed), *marked]).returncode == 0
+        assert changed.read_text(encoding="utf-8") == readme
+
+
+def test_a_readme_without_the_marks_is_refused(tmp_path: Path):
+    plain, table = tmp_path / "README.md", tmp_path / "table.csv"
+    plain.write_text("# No table\n", encoding="utf-8")
+    table.write_text("a,b\n1,2\n", encoding="utf-8")
+    done = run([sys.executable, "experiments/table.py", str(table), str(plain)])
+    assert done.returncode == 2
+    assert "has no <!-- table -->" in done.stderr
+    assert plain.read_text(encoding="utf-8") == "# No table\n"
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=NAMES)
@@ -75,10 +95,12 @@ def test_study_runs_small(study: Path, tmp_path: Path):
     before = {path: path.stat().st_mtime_ns for path in (study, ROOT / "results/reference") for path in path.iterdir()}
     done = run(["sh", str(study / "run.sh"), "small", str(tmp_path / "runs")])
     assert done.returncode == 0, done.stderr
-    made = (tmp_path / "runs/out/table.csv").read_text(encoding="utf-8").splitlines()
-    wanted = (ROOT / "results/reference" / f"{study.name}.csv").read_text(encoding="utf-8").splitlines()
-    assert len(made) >= 2
-    assert set(made[0].split(",")) == set(wanted[0].split(","))
+    for mark in tables_of((study / "README.md").read_text(encoding="utf-8")):
+        made = tmp_path / "runs/out" / (f"table_{mark}.csv" if mark else "table.csv")
+        lines = made.read_text(encoding="utf-8").splitlines()
+        wanted = reference_of(study, mark).read_text(encoding="utf-8").splitlines()
+        assert len(lines) >= 2
+        assert set(lines[0].split(",")) == set(wanted[0].split(","))
     assert (tmp_path / "runs/out/figure.png").read_bytes().startswith(b"\x89PNG")
     assert before == {path: path.stat().st_mtime_ns for path in before}
     shutil.rmtree(tmp_path / "runs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,26 @@ def _run(work: Work) -> Metrics:
     replay = Replay(tuple(part.policies), True, tape, "replay", part.loop)
     folder = work.folder / "decisions"
     done = replay_decisions(work.inputs["dataset"], part.resolved, replay, folder, True, work.progress)
-    if done.summary["is_judged"]:
-        evaluate(folder)
-    return {"episodes": done.summary["episodes"], "policies": done.summary["policies"]}
+    metrics = {"episodes": done.summary["episodes"], "policies": done.summary["policies"]}
+    if not done.summary["is_judged"]:
+        return metrics
+    bills = {row["policy"]: row["total_usd"] for row in done.summary["loop"]}
+    return metrics | {"judged": {row["policy"]: _judged(row, bills) for row in evaluate(folder)["policies"]}}
+
+
+def _judged(row: Mapping[str, Any], bills: Mapping[str, float]) -> Metrics:
+    """What the judge found of one policy, and the fleet's bill where its actions were carried out."""
+    claims = row["saving_claims"]
+    found = {
+        "regret_usd": row["regret"]["mean_usd"],
+        "regret_p95_usd": row["regret"]["p95_usd"],
+        "agreement_frac": row["agreement"]["share"],
+        "n_claims": claims["n"],
+        "claim_error_usd": claims["mae_usd"],
+        "claim_bias_usd": claims["bias_usd"],
+        "claimed_gain_lost_frac": claims["wrong_sign_share"],
+    }
+    return found | ({"fleet_usd": bills[row["policy"]]} if row["policy"] in bills else {})
 
 
 DECISIONS = Stage(

@@ -51,10 +51,12 @@ _PUBLIC = {
     "head": "nexova_sim.run.data",
     "export": "nexova_sim.run.data",
     "split": "nexova_sim.run.data",
+    "enrich": "nexova_sim.dataset.enrich",
     "TableSelection": "nexova_sim.run.data:Selection",
     # The twin and remaining life
     "twin": "nexova_sim.run.twin",
     "track": "nexova_sim.run.track",
+    "read_clouds": "nexova_sim.run.track",
     "calibrate": "nexova_sim.run.calibrate",
     "what_if": "nexova_sim.run.whatif",
     "Choice": "nexova_sim.run.whatif",
@@ -127,6 +129,7 @@ _PUBLIC = {
     "Engine": "nexova_sim.run.engines",
     "Watch": "nexova_sim.run.sweep",
     "bench": "nexova_sim.run.bench",
+    "doctor": "nexova_sim.run.doctor:examine",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604 - the names are strings, ruff cannot see it

@@ -39,10 +39,15 @@ def chat(dataset: DatasetArgument, ask: AskFlag = None, voice: VoiceFlag = "gemi
     echo.configure(as_json, quiet)
     from nexova_sim.config.decision import load_decision
     from nexova_sim.run import chat as verb
+    from nexova_sim.run.decision_models import support_note
 
     resolved = load_decision(config, settings or [])
     if voice == "scripted":
         echo.note("answers come from the scripted stub, not from a language model")
+
+    told = support_note(resolved.decision.model, [voice], mode)
+    if told is not None:
+        echo.note(told)
 
     def tell(answer: str) -> None:
         if not as_json:

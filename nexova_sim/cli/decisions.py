@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,12 +61,21 @@ def replay(dataset: DatasetArgument, config: ConfigFlag = "configs/decision/defa
         plan = verb.outline(dataset, resolved, wanted, out)
         echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
         return
+    _note_support(resolved.decision.model, wanted.policies, mode)
     with echo.progress("decisions") as progress:
         done = verb.replay_decisions(dataset, resolved, wanted, out, overwrite, progress)
     if done.was_there:
         echo.note(f"{done.folder}: these decisions are there already, nothing to do")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
     echo.result(data, f"{_summary(done.summary)}\n\n{done.folder}", done.run_id)
+
+
+def _note_support(model: Any, policies: Iterable[str], mode: str) -> None:  # noqa: ANN401 - config.decision.Model
+    from nexova_sim.run.decision_models import support_note
+
+    told = support_note(model, policies, mode)
+    if told is not None:
+        echo.note(told)
 
 
 def _summary(found: dict[str, Any]) -> str:
@@ -120,6 +130,7 @@ def attack(policy: PolicyFlag = None, suite: SuiteFlag = "configs/decision/attac
     from nexova_sim.run.decision_attacks import attack as verb
 
     resolved, loaded = load_decision(config, settings or []), load_attacks(suite)
+    _note_support(resolved.decision.model, policy or (), mode)
     found = [verb(loaded, name, resolved.decision, mode, tape) for name in policy or ["seed_rules"]]
     echo.result({"attacks": found}, _attacks(found))
     worst = max((f["success_share"] or 0.0 for f in found), default=0.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -113,8 +112,3 @@ def part_path(table: str, label: str | None, number: int) -> str:
     """Path of a part file below the dataset folder, hive-partitioned when ``label`` is given."""
     folder = f"{table}/{label}" if label else table
     return f"{folder}/part-{number:05d}.parquet"
-
-
-def dataset_files(folder: Path, table: str) -> list[Path]:
-    """Part files of a table, sorted."""
-    return sorted((folder / table).rglob("*.parquet"))

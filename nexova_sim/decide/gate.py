@@ -8,11 +8,12 @@ from nexova_sim.config.decision import Gate
 from nexova_sim.decide.decision import ACTIONS
 from nexova_sim.decide.model import hash_text
 
-OUTCOMES = ("none", "autonomous", "approved", "rejected")
-
 
 class Passage(NamedTuple):
-    """What became of a decision: ``action`` that is carried out, ``latency_h`` after it was decided, and how."""
+    """What became of a decision: ``action`` that is carried out, ``latency_h`` after it was decided, and how.
+
+    ``outcome`` is none (nothing was to be done), autonomous, approved or rejected.
+    """
 
     action: str
     latency_h: float

@@ -13,8 +13,6 @@ from nexova_sim.decide.context import Context
 from nexova_sim.decide.decision import ACTIONS, Decision
 from nexova_sim.decide.model import Usage, hash_text
 
-GRAVITY = {"NONE": 0, "MAINTENANCE": 1, "OFFLINE": 2}
-
 
 class Verdict(NamedTuple):
     """A decision and how it came about: ``path`` "rule", or how a model's text was read (PATHS of ``decision``).

@@ -21,7 +21,6 @@ from nexova_sim.config.kinds import FaultKind, KindConfig, Sensor
 from nexova_sim.config.types import Factory
 
 HOUR_S = 3600.0
-SURGE_SHARE = 0.15  # of the load intervals of a power-spike fault show the surge (MODEL 2)
 
 
 class Noise(NamedTuple):

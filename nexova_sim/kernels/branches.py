@@ -33,6 +33,7 @@ from nexova_sim.kernels.particles import (
     Q_TEMP,
     Q_VIB,
     Q_WEAR,
+    START_COUNTER,
     Future,
 )
 from nexova_sim.kernels.random import key_high, key_low, normal, random_bits, stream_key, uniform
@@ -70,7 +71,6 @@ from nexova_sim.kernels.wear import NO_LIMIT_H, montsinger_mean_per_h, wear_next
 
 # Parts of a cost: energy, the action (its price and the stop it needs), what failures cost, wear left at the end.
 (PART_ENERGY, PART_ACTION, PART_FAILURE, PART_WEAR) = range(4)
-_START_COUNTER = np.uint32(2**32 - 1)
 O_FAILED = 4
 N_OUT = 5
 # Scratch of a future, a number per hour: load, hours with load from there on, energy cost from there on; probability of
@@ -136,7 +136,7 @@ def fill_future(key: np.uint64, sd: float, memory: float, out_hours: np.ndarray)
     load_key = stream_key(key, np.uint64(0), FUTURE_LOAD)
     k0, k1 = key_low(load_key), key_high(load_key)
     nudge = math.sqrt(1.0 - memory * memory) * sd
-    factor = sd * np.float64(normal(random_bits(k0, k1, _START_COUNTER)))
+    factor = sd * np.float64(normal(random_bits(k0, k1, START_COUNTER)))
     for h in range(out_hours.shape[1]):
         out_hours[H_LOAD, h] = np.float64(normal(random_bits(k0, k1, np.uint32(h))))
     for h in range(out_hours.shape[1]):

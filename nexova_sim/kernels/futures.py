@@ -13,10 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from nexova_sim.kernels._jit import kernel
+from nexova_sim.kernels.lifetime import sample_key
 from nexova_sim.kernels.load import MAX_LOAD_FRAC
 from nexova_sim.kernels.numbers import exp64, pow64
-from nexova_sim.kernels.particles import FUTURE_LIFE, FUTURE_LOAD
-from nexova_sim.kernels.random import key_high, key_low, mix64, normal, random_bits, stream_key, uniform
+from nexova_sim.kernels.particles import FUTURE_LIFE, FUTURE_LOAD, START_COUNTER
+from nexova_sim.kernels.random import key_high, key_low, normal, random_bits, stream_key, uniform
 from nexova_sim.kernels.rows import (
     C_BEARING,
     C_ELECTRICAL,
@@ -56,7 +57,6 @@ from nexova_sim.kernels.wear import NO_LIMIT_H, montsinger_mean_per_h, wear_rate
 (D_PRICE, D_LOST, D_FAILURE, D_DOWN_H) = range(4)
 (A_START, A_END, A_USD, A_RESTORES) = range(4)
 N_X, N_G, N_D, N_A = 6, 5, 4, 4
-_START_COUNTER = np.uint32(2**32 - 1)
 
 
 class Situations(NamedTuple):
@@ -80,20 +80,14 @@ class Situations(NamedTuple):
 
 
 @kernel
-def future_key(key: np.uint64, draw: int) -> np.uint64:
-    """The name under which future number ``draw`` of a situation takes its random numbers."""
-    return mix64(np.uint64(key) + np.uint64(draw + 1) * np.uint64(0x9FB21C651E98DF25))
-
-
-@kernel
 def fill_loads(situations: Situations, s: int, first: int, seed: np.uint64, out_load: np.ndarray) -> None:
     """Load factor of every hour (h, LANES) of futures ``first`` and on: 1 plus an AR(1) process, at least 0.1."""
     sd, memory = situations.variation[s, 0], situations.variation[s, 1]
     nudge = np.sqrt(1.0 - memory * memory) * sd
     for j in range(LANES):
-        key = stream_key(seed, future_key(situations.key[s], first + j), FUTURE_LOAD)
+        key = stream_key(seed, sample_key(situations.key[s], first + j), FUTURE_LOAD)
         low, high = key_low(key), key_high(key)
-        value = sd * np.float64(normal(random_bits(low, high, _START_COUNTER)))
+        value = sd * np.float64(normal(random_bits(low, high, START_COUNTER)))
         for h in range(out_load.shape[0]):
             value = memory * value + nudge * np.float64(normal(random_bits(low, high, np.uint32(h))))
             out_load[h, j] = max(0.1, 1.0 + value)
@@ -105,7 +99,7 @@ def fill_limits(situations: Situations, s: int, first: int, seed: np.uint64, ren
     """Ages (LANES,) at which chance ends futures ``first`` and on; ``renewal`` 1 = of the part a service put in."""
     p = situations.params
     for j in range(LANES):
-        key = stream_key(seed, future_key(situations.key[s], first + j), FUTURE_LIFE)
+        key = stream_key(seed, sample_key(situations.key[s], first + j), FUTURE_LIFE)
         u = uniform(random_bits(key_low(key), key_high(key), np.uint32(renewal)))
         age = 0.0 if renewal > 0 else situations.state[s, X_AGE]
         out_age_h[j] = weibull_age_h(age, p[M_WEIBULL_SHAPE, s], p[M_WEIBULL_SCALE_H, s], u)

@@ -32,6 +32,7 @@ from nexova_sim.kernels.particles import (
     Q_TEMP,
     Q_VIB,
     Q_WEAR,
+    START_COUNTER,
     Future,
 )
 from nexova_sim.kernels.random import key_high, key_low, mix64, normal, random_bits, stream_key, uniform
@@ -68,7 +69,6 @@ from nexova_sim.kernels.thermal import heat_frac, temp_limit_c, temp_mean_c, tem
 from nexova_sim.kernels.wear import montsinger_mean_per_h, wear_next, wear_rate_per_mm_s_h, weibull_age_h
 
 TILE_H = 24
-_START_COUNTER = np.uint32(2**32 - 1)
 
 # Rows of the working array: the particle, the parameters of its situation, what follows from them, scratch.
 P = N_PARTICLE
@@ -129,7 +129,7 @@ def begin_chance(lane: int, key: np.uint64, seed: np.uint64, variation: float, m
     life = stream_key(seed, key, FUTURE_LIFE)
     out_keys[K_LOAD0, lane], out_keys[K_LOAD1, lane] = key_low(load), key_high(load)
     out_keys[K_WEAR0, lane], out_keys[K_WEAR1, lane] = key_low(wear), key_high(wear)
-    z = normal(random_bits(key_low(load), key_high(load), _START_COUNTER))
+    z = normal(random_bits(key_low(load), key_high(load), START_COUNTER))
     out_w[at(W_VARIATION, lane)] = variation * np.float64(z)
     out_w[at(W_MEMORY, lane)] = memory
     out_w[at(W_NUDGE, lane)] = math.sqrt(1.0 - memory * memory) * variation

@@ -19,6 +19,8 @@ N_PARTICLE = 12
 
 # Random streams of filters and futures; the fleet's own numbers (``random``) end below 16.
 FUTURE_LOAD, FUTURE_WEAR, FUTURE_LIFE, FILTER_START, FILTER_STEP, FILTER_PICK = range(32, 38)
+# Where the first value of a series of random numbers by hour stands: behind every hour there can be.
+START_COUNTER = np.uint32(2**32 - 1)
 
 HOURS_PER_WEEK = 168
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nexova_sim.base.errors import ConfigError
@@ -12,7 +12,7 @@ from nexova_sim.config.decision import DecisionConfig, Model
 from nexova_sim.decide.breaker import BreakerRules
 from nexova_sim.decide.clock import RealClock, VirtualClock
 from nexova_sim.decide.gemini_new import GenaiProvider
-from nexova_sim.decide.gemini_old import GenerativeaiProvider
+from nexova_sim.decide.gemini_old import SUPPORT_ENDED, GenerativeaiProvider
 from nexova_sim.decide.model import Provider
 from nexova_sim.decide.player import Player, Service, open_player
 from nexova_sim.decide.retry import Line, RateRules, RetryRules
@@ -30,6 +30,12 @@ def live_provider(model: Model, environment: Mapping[str, str] = os.environ) -> 
         )
     make = GenaiProvider if model.sdk == "google-genai" else GenerativeaiProvider
     return make(key, model.address)
+
+
+def support_note(model: Model, policies: Iterable[str], mode: str) -> str | None:
+    """What has to be said before ``policies`` ask a library that has no support any more; None when none asks it."""
+    asks = mode != "replay" and any(policy == "gemini" for policy in policies)
+    return SUPPORT_ENDED if asks and model.sdk == "google-generativeai" else None
 
 
 def model_name(policy: str, config: DecisionConfig) -> str:

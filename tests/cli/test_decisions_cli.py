@@ -42,6 +42,18 @@ def test_mistakes_have_their_exit_code_and_no_traceback(words, code, tiny_datase
     assert "\x1b" not in told
 
 
+def test_a_library_without_support_is_told_before_it_is_asked(tiny_dataset, tmp_path, capsys, monkeypatch):
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    old = ["--set", "model.sdk=google-generativeai", "--mode", "live"]
+    out = str(tmp_path / "x")
+    for words in (["decisions", "replay", str(tiny_dataset), "-p", "gemini", "--no-judge", "--out", out],
+                  ["decisions", "attack", "-p", "gemini"],
+                  ["chat", str(tiny_dataset), "--ask", "How hot is it?"]):  # fmt: skip
+        assert run([*words, *old]) == 2
+        assert capsys.readouterr().err.startswith("google-generativeai is no longer supported")
+
+
 def test_evaluate_and_attack_print_their_tables(tiny_dataset, tmp_path, capsys):
     out = tmp_path / "run"
     words = ["decisions", "replay", str(tiny_dataset), "--out", str(out), "-p", "never", "-p", "twin",

@@ -70,7 +70,8 @@ def test_all_commands_are_seen():
 
     every = of_typer()
     leaves = [words for words in every if not any(other[: len(words)] == words for other in every if other != words)]
-    assert len(commands()) == len(leaves)
+    # completion prints a script for a shell and asks nothing of the package.
+    assert len(commands()) == len(leaves) - 1
 
 
 @pytest.mark.parametrize("name", sorted(nx._PUBLIC))

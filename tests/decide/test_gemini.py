@@ -6,11 +6,13 @@ import sys
 
 import pytest
 
+from nexova_sim.config.decision import Model
 from nexova_sim.decide.decision import decision_schema, parse_decision
 from nexova_sim.decide.gemini_errors import blocked, finish_name, from_http, retry_seconds, unreadable
 from nexova_sim.decide.gemini_new import GenaiProvider
 from nexova_sim.decide.gemini_old import SUPPORT_ENDED, GenerativeaiProvider
 from nexova_sim.decide.model import Message, ModelError, Request, Usage, canonical, hash_text, request_key, rounded
+from nexova_sim.run.decision_models import support_note
 from tests.gemini_server import ANSWERS, DECISION, gemini_server
 
 KEY = "AIza" + "x" * 35
@@ -144,6 +146,11 @@ def test_a_missing_library_names_the_extra(module):
 
 def test_the_older_library_is_told_to_have_ended():
     assert "30 November 2025" in SUPPORT_ENDED and "google-genai" in SUPPORT_ENDED
+    old, new = Model(sdk="google-generativeai"), Model()
+    assert support_note(old, ["never", "gemini"], "record") == SUPPORT_ENDED
+    assert support_note(old, ["gemini"], "replay") is None
+    assert support_note(old, ["never", "scripted"], "live") is None
+    assert support_note(new, ["gemini"], "live") is None
 
 
 @pytest.mark.parametrize(

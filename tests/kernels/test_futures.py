@@ -133,9 +133,8 @@ def test_insulation_ageing_costs_life(pump):
 
 
 def test_the_pieces(pump):
-    """future_key, fill_risk, is_running, fill_energy, step_lanes, step_sourced, renew, lost_usd, fill_losses, act."""
+    """fill_risk, is_running, fill_energy, step_lanes, step_sourced, renew, lost_usd, fill_losses, act."""
     given, table = situations(pump, 2), three_actions(2)
-    assert f.future_key(np.uint64(1), 0) != f.future_key(np.uint64(1), 1)
     q = np.empty(H)
     f.fill_risk(given, 0, table[0, 2], q)
     assert (q[:8] == 0.0).all()

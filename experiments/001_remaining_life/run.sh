@@ -1,5 +1,5 @@
 #!/bin/sh
-# About four CPU-minutes. 'run.sh small FOLDER' goes the same way with less of everything, into FOLDER alone.
+# About a CPU-minute. 'run.sh small FOLDER' goes the same way with less of everything, into FOLDER alone.
 set -e
 cd "$(dirname "$0")/../.."
 HERE=experiments/001_remaining_life

@@ -1,5 +1,5 @@
 #!/bin/sh
-# About four CPU-minutes. 'run.sh small FOLDER' goes the same way with less of everything, into FOLDER alone.
+# About three CPU-minutes. 'run.sh small FOLDER' goes the same way with less of everything, into FOLDER alone.
 set -e
 cd "$(dirname "$0")/../.."
 HERE=experiments/003_anomaly_detectors

@@ -27,7 +27,7 @@ def _run(work: Work) -> Metrics:
     return {key: kpi[key] for key in keys} | _found(kpi.get("detection"))
 
 
-def _found(detection: dict[str, Any] | None) -> Metrics:
+def _found(detection: dict[str, Any] | None) -> dict[str, Any]:
     """What was found of the labelled faults, by kind and of all; nothing where nothing is labelled."""
     if detection is None:
         return {}

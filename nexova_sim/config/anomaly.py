@@ -105,10 +105,14 @@ class PostRules(Strict):
 
 
 class AnomalyConfig(Strict):
-    """A detector with everything it needs."""
+    """A detector with everything it needs.
+
+    ``expected``: the power a residual is taken against, the weekly habit or the forecast made the day before.
+    """
 
     name: Identifier
     detector: DetectorName = "twin_residual"
+    expected: Literal["week", "day_ahead"] = "week"
     channels: list[Annotated[str, Field(min_length=1, max_length=200)]] | None = None
     features: Features = Features()
     twin: TwinWatch = TwinWatch()

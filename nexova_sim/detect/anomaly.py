@@ -22,6 +22,7 @@ from nexova_sim.detect.baselines import (
     noise_of,
     reference_kw,
 )
+from nexova_sim.detect.day_ahead import with_forecasts
 from nexova_sim.detect.detector import LANES, Batch, Component, Detector, Found, Params
 from nexova_sim.detect.detectors import DETECTORS
 from nexova_sim.detect.features import (
@@ -104,7 +105,7 @@ def fit_model(dataset: Dataset, config: AnomalyConfig, progress: Progress = lamb
     centre, spread = fit_normal(sample, baselines, around)
     features = FeatureParams(channels, tuple(config.features.families), baselines, centre, spread)
     detector = DETECTORS[config.detector]
-    prepared = prepare(features, around, config)
+    prepared = prepare(features, surroundings_of(dataset, config), config)
     progress(2, 4)
     names = feature_names(channels, features.families)
     params = detector.fit(_history(dataset, prepared, split_ms), names, config)
@@ -112,6 +113,12 @@ def fit_model(dataset: Dataset, config: AnomalyConfig, progress: Progress = lamb
     scale = calibrate(dataset, prepared, params, split_ms)
     progress(4, 4)
     return Model(config, features, params, scale)
+
+
+def surroundings_of(dataset: Dataset, config: AnomalyConfig) -> Surroundings:
+    """What is known around the machines, with the day-ahead forecasts when the configuration asks for them."""
+    around = read_surroundings(dataset)
+    return with_forecasts(around, dataset) if config.expected == "day_ahead" else around
 
 
 def _channels(dataset: Dataset, config: AnomalyConfig) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 from nexova_sim.config.anomaly import AnomalyConfig, TwinWatch
 from nexova_sim.dataset.rows import Rows
 from nexova_sim.detect.baselines import MAD, Baselines, choose_twin
+from nexova_sim.detect.day_ahead import forecast_log_load
 from nexova_sim.detect.detector import Batch
 from nexova_sim.detect.surroundings import Surroundings, last_ambient, local_cells
 from nexova_sim.kernels import residual as r
@@ -164,7 +165,10 @@ def advance(prepared: Prepared, state: FeatureState, rows: Rows) -> tuple[Featur
     watch, stats = state.watch.copy(), np.empty((r.N_STATS, n), np.float32)
     residual = np.empty((r.N_RESIDUALS, n), np.float32)
     cell = local_cells(prepared.around, rows.machine, rows.time_ms)
-    context = np.stack([p.baselines.usual[prepared.usual_row[rows.machine], cell],
+    usual = p.baselines.usual[prepared.usual_row[rows.machine], cell]
+    if prepared.around.expected_kw.size:
+        usual = forecast_log_load(prepared.around, rows.machine, rows.time_ms, prepared.twin, usual)
+    context = np.stack([usual,
                         last_ambient(prepared.around, rows.machine, rows.time_ms)])  # fmt: skip
     r.watch(rows.machine, rows.time_ms, values[:3], rows.status, context, prepared.twin, prepared.settings,
             (watch, stats, residual))  # fmt: skip

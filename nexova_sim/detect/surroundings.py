@@ -19,7 +19,8 @@ class Surroundings(NamedTuple):
     """m machines: ``kind`` (m,), ``ref_kw`` (m,) float64 name-plate power, NaN when not known, ``place`` (m,) factory.
 
     ``zones``: IANA zone of each factory. ``ambient_c`` (factories, hours) float64 hourly means from ``start_ms`` on,
-    NaN where none was measured; no hours at all when the dataset has no weather.
+    NaN where none was measured; no hours at all when the dataset has no weather. ``expected_kw`` (m, hours) from
+    ``expected_ms`` on: power that had been forecast, where a detector asks for it.
     """
 
     machine_ids: tuple[str, ...]
@@ -29,6 +30,8 @@ class Surroundings(NamedTuple):
     zones: tuple[str, ...]
     start_ms: int
     ambient_c: np.ndarray
+    expected_ms: int = 0
+    expected_kw: np.ndarray = np.empty((0, 0))
 
 
 def read_surroundings(dataset: Dataset) -> Surroundings:

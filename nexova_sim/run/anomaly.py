@@ -19,7 +19,7 @@ from nexova_sim.detect.anomaly_model import KIND, load_anomaly_model, to_arrays
 from nexova_sim.detect.thresholds import threshold_score
 
 Progress = Callable[[int, int], None]
-ROOMS = ("base", "config", "kernels", "schema", "dataset", "analyse", "detect")
+ROOMS = ("base", "config", "kernels", "schema", "dataset", "analyse", "forecast", "detect")
 
 
 class FitResult(NamedTuple):
@@ -119,10 +119,9 @@ def _inference_s(dataset: Dataset, model: Any) -> float:  # noqa: ANN401
     from itertools import islice
 
     from nexova_sim.dataset.rows import scan_rows
-    from nexova_sim.detect.anomaly import score_rows
-    from nexova_sim.detect.surroundings import read_surroundings
+    from nexova_sim.detect.anomaly import score_rows, surroundings_of
 
-    around = read_surroundings(dataset)
+    around = surroundings_of(dataset, model.config)
     began, n = time.process_time(), 0
     for item in score_rows(model, around, islice(scan_rows(dataset, model.features.channels), 4)):
         n += len(item.score)

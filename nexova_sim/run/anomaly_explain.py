@@ -11,12 +11,12 @@ from nexova_sim.base.errors import ConfigError, suggest
 from nexova_sim.dataset.read import open_dataset, parse_time
 from nexova_sim.dataset.rows import Rows, scan_rows
 from nexova_sim.detect.alarms import Alarm, follow_alarms
-from nexova_sim.detect.anomaly import Model, groups_of, judge, lane_table, stream
+from nexova_sim.detect.anomaly import Model, groups_of, judge, lane_table, stream, surroundings_of
 from nexova_sim.detect.anomaly_model import load_anomaly_model
 from nexova_sim.detect.detector import Found
 from nexova_sim.detect.detectors import DETECTORS
 from nexova_sim.detect.features import prepare
-from nexova_sim.detect.surroundings import Surroundings, read_surroundings
+from nexova_sim.detect.surroundings import Surroundings
 from nexova_sim.detect.thresholds import ratios, score_of
 
 _WHOLE_FLEET = ("half_space_trees",)  # learns from the stream of all machines
@@ -32,7 +32,7 @@ def explain_anomaly(
     """
     dataset = open_dataset(source)
     model, _ = load_anomaly_model(Path(model_folder))
-    around = read_surroundings(dataset)
+    around = surroundings_of(dataset, model.config)
     if machine not in around.machine_ids:
         raise ConfigError(
             f"--machine {machine}: not in this dataset; {suggest(machine, around.machine_ids)}", got=machine

@@ -22,9 +22,8 @@ from nexova_sim.dataset.rows import channel_names, scan_rows
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
 from nexova_sim.dataset.write import WriteOptions, file_entry, parquet_settings, write_table
 from nexova_sim.detect.alarms import Alarm, follow_alarms, peak_score
-from nexova_sim.detect.anomaly import Model, Scored, score_rows
+from nexova_sim.detect.anomaly import Model, Scored, score_rows, surroundings_of
 from nexova_sim.detect.anomaly_model import load_anomaly_model
-from nexova_sim.detect.surroundings import read_surroundings
 from nexova_sim.detect.thresholds import threshold_score
 from nexova_sim.run.anomaly import ROOMS, dataset_hash, no_progress
 from nexova_sim.schema.anomaly import ALARMS_NAME, SCORE_FORMAT, SCORES_NAME, anomaly_schema
@@ -96,7 +95,7 @@ def score_anomaly(source: str | Path, model_folder: str | Path, out: Path | None
 
 def _write(stage: Stage, dataset: Dataset, model: Model, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """Write both tables; returns counts, times and the files for the manifest."""
-    around = read_surroundings(dataset)
+    around = surroundings_of(dataset, model.config)
     threshold = threshold_score(model.scale.knots)
     alarms: list[Alarm] = []
     n_all, n, flags, steps_ms = dataset.manifest.rows.get("readings", 0), 0, 0, 0.0

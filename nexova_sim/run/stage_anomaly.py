@@ -67,7 +67,7 @@ def _evaluation(source: Path, folder: Path, section: AnomalyStage | None) -> dic
 ANOMALY = Stage(
     needs=("dataset",),
     gives="anomaly",
-    rooms=(*BASE_ROOMS, "kernels", "analyse", "detect"),
+    rooms=(*BASE_ROOMS, "kernels", "analyse", "forecast", "detect"),
     files=(
         "config/anomaly.py",
         "run/stage_anomaly.py",

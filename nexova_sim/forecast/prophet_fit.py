@@ -81,8 +81,8 @@ def fit_all(tasks: Sequence[Job], jobs: int | None = None, cache: Path | None = 
                         _store(path, fitted)
         except BrokenProcessPool as error:
             raise DataError(
-                "a process that fits Prophet died (out of memory, or killed); run again with fewer --jobs, "
-                "fits that were finished are kept"
+                "a process that fits Prophet died: out of memory, killed, or the calling script is not guarded by "
+                "if __name__ == '__main__'; run again with fewer --jobs, fits that were finished are kept"
             ) from error
     return [fitted for fitted in found if fitted is not None]
 

@@ -17,7 +17,7 @@ from nexova_sim.kernels.laplace import solve_fleet
 
 _TREND_SD, _SEASON_SD, _NOISE_SD = 5.0, 10.0, 0.5  # Prophet's priors
 _WEEKLY_ORDER, _DAILY_ORDER, _SPAN = 3, 4, 0.8
-_ROUNDS, _TOLERANCE = 60, 1e-4
+_ROUNDS, _TOLERANCE = 60, 1e-5
 _NORMAL_95 = 1.959964
 
 

@@ -124,6 +124,7 @@ _PUBLIC = {
     "run_experiment": "nexova_sim.run.experiment",
     "plan_experiment": "nexova_sim.run.experiment",
     "StageSelection": "nexova_sim.run.experiment:Selection",
+    "write_report": "nexova_sim.run.report",
     "run_sweep": "nexova_sim.run.sweep",
     "plan_sweep": "nexova_sim.run.sweep",
     "Engine": "nexova_sim.run.engines",

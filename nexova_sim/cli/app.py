@@ -31,6 +31,7 @@ from nexova_sim.cli.ingest import ingest
 from nexova_sim.cli.machines import app as machines
 from nexova_sim.cli.models import app as models
 from nexova_sim.cli.readable import make_readable
+from nexova_sim.cli.report import report
 from nexova_sim.cli.rul import app as rul
 from nexova_sim.cli.run import run as experiment
 from nexova_sim.cli.simulate import simulate
@@ -51,6 +52,7 @@ app.command()(bench)
 app.command()(chat)
 app.command()(ingest)
 app.command("run")(experiment)
+app.command()(report)
 app.command()(sweep)
 app.add_typer(twin)
 app.add_typer(data)

@@ -38,7 +38,12 @@ class DescribeStage(Strict):
 
 
 class ReportStage(Strict):
-    """One self-contained HTML page. ``max_figures`` machines get a figure, each drawn in ``n_bins`` time bins."""
+    """One self-contained page, as HTML and/or Markdown (``formats``).
+
+    ``max_figures`` machines get a figure of ``n_bins`` time bins, print included; the page draws any other itself.
+    """
+
+    formats: Annotated[list[Literal["html", "markdown"]], Field(min_length=1)] = ["html"]
 
     max_figures: Annotated[int, Field(ge=0, le=60)] = 12
     n_bins: Annotated[int, Field(ge=48, le=1200)] = 480

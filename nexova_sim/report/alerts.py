@@ -13,9 +13,11 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from nexova_sim.base.errors import DataError
+from nexova_sim.report.latest import SHOWN, latest_rows
 from nexova_sim.report.words import clock, environment, number, percent
 
 _MOST_OPEN = 60
+_COLUMNS = ("rule", "severity_max", "acknowledged", "resolved", "resolved_by", "value", "limit", "unit", "muted_by")
 _KPIS = (
     ("average_per_h", "Average per hour"), ("peak_10_min", "Most in 10 minutes"),
     ("slots_above_10_frac", "10-minute slots above 10, %"), ("hours_above_30_frac", "Hours above 30, %"),
@@ -27,7 +29,7 @@ _CSS = (
     ".al-line{display:block;width:100%;height:64px;background:var(--tint);border-radius:6px}"
     ".al-head{display:flex;flex-wrap:wrap;"
     "justify-content:space-between;gap:2px 14px;font-size:13.5px;margin:10px 0 4px}"
-    ".al-src{min-width:15em;color:var(--muted)}.al-miss{color:var(--critical);font-weight:600}.al-met{color:var(--healthy)}"
+    ".al-src{min-width:15em;color:var(--muted)}.al-miss{color:var(--bad);font-weight:600}.al-met{color:var(--good)}"
 )
 
 
@@ -85,6 +87,7 @@ def alerts_html(folder: Path) -> tuple[Markup, str]:
     try:
         kpi = json.loads((folder / "kpi.json").read_text(encoding="utf-8"))
         rows, n_open = _open(folder / "alerts.parquet")
+        recent = latest_rows(folder / "alerts.parquet", "raised", _COLUMNS)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{folder}: the alert run is damaged ({error}); run the stage 'alerts' again") from error
     table = [
@@ -95,6 +98,6 @@ def alerts_html(folder: Path) -> tuple[Markup, str]:
     html = (
         environment()
         .get_template("alerts.html.j2")
-        .render(kpi=kpi, table=table, lines=_lines(kpi), rows=rows, n_open=n_open)
+        .render(kpi=kpi, table=table, lines=_lines(kpi), rows=rows, n_open=n_open, recent=recent, shown=SHOWN)
     )
     return Markup(html), _CSS

@@ -15,12 +15,13 @@ from nexova_sim.base.errors import DataError
 from nexova_sim.report.plots import CSS, cells, square
 from nexova_sim.report.words import clock, environment
 
-_MOST_STRIPS, _MOST_ALARMS, _BINS = 40, 60, 240
+_SHOWN_STRIPS, _MOST_STRIPS, _SHOWN_ALARMS, _MOST_ALARMS, _BINS = 40, 1000, 60, 2000, 240
 _COLORS = ("--series0", "--warning", "--critical")
 _CSS = CSS + (
     ".pl-strip{display:block;width:100%;height:12px;background:var(--tint);border-radius:3px}"
-    ".an-rows{display:grid;grid-template-columns:minmax(8em,max-content) 1fr max-content;gap:4px 10px;"
+    ".an-row{display:grid;grid-template-columns:minmax(8em,14em) 1fr 2em;gap:4px 10px;margin:3px 0;"
     "align-items:center;font-size:13.5px}"
+    "@media (max-width:760px){.an-row{grid-template-columns:minmax(6em,9em) 1fr 1.5em}}"
 )
 _ROWS = ("detector", "without_rules", "random", "threshold", "clock", "always", "never")
 _NAMES = {
@@ -63,9 +64,14 @@ def highest_scores(path: Path, start_ms: int, end_ms: int) -> tuple[list[str], n
     return list(ids), most
 
 
+def _span(about: dict[str, Any]) -> tuple[int, int]:
+    start, end = (int(np.datetime64(about[k].removesuffix("Z"), "ms").astype(np.int64)) for k in ("start", "end"))
+    return start, end
+
+
 def _strips(folder: Path, about: dict[str, Any], alarms: list[dict[str, Any]]) -> tuple[list[Strip], int]:
     """The machines with the most alarms, then the highest scores."""
-    start, end = (int(np.datetime64(about[k].removesuffix("Z"), "ms").astype(np.int64)) for k in ("start", "end"))
+    start, end = _span(about)
     ids, most = highest_scores(folder / "scores.parquet", start, end)
     count = dict.fromkeys(ids, 0)
     for alarm in alarms:
@@ -118,7 +124,8 @@ def anomaly_html(folder: Path) -> tuple[Markup, str]:
              "cleared": "" if a["cleared"] is None else clock(round(a["cleared"].timestamp() * 1000))}
             for a in alarms[:_MOST_ALARMS]
         ]  # fmt: skip
-        page = {"about": about, "strips": strips, "n_machines": n_machines, "alarms": shown, "n_alarms": len(alarms)}
+        page = {"about": about, "strips": strips, "n_machines": n_machines, "alarms": shown, "n_alarms": len(alarms),
+                "span": _span(about), "shown_strips": _SHOWN_STRIPS, "shown": _SHOWN_ALARMS}  # fmt: skip
         html = environment().get_template("anomaly.html.j2").render(**page, judged=judged)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DataError(f"{folder}: scores are damaged ({error}); run the stage 'anomaly' again") from error

@@ -11,16 +11,17 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from nexova_sim.base.errors import DataError
+from nexova_sim.report.latest import SHOWN, latest_rows
 from nexova_sim.report.words import clock, environment
 
 _MOST_ROWS = 60
+_COLUMNS = ("subject", "revision", "submitted_by", "ended", "state", "decided_by", "lead_h")
 _COLOURS = {"APPROVED": "healthy", "REJECTED": "critical", "WITHDRAWN": "offline", "EXPIRED": "warning",
             "PENDING": "maintenance"}  # fmt: skip
 _CSS = (
     ".ap-line{display:block;width:100%;height:90px;background:var(--tint);border-radius:6px}"
-    ".ap-bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:3px 10px;align-items:center;"
-    "font-size:13.5px}.ap-two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(340px,100%),1fr));"
-    "gap:14px}.ap-bar{display:block;height:14px;border-radius:3px;background:var(--series0)}"
+    ".ap-bars th,.ap-bars td{border:0;padding:1px 8px 1px 0}.ap-bars td:nth-child(2){width:70%}"
+    ".ap-two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(340px,100%),1fr));gap:14px}.ap-bar{display:block;height:14px;border-radius:3px;background:var(--series0)}"
 )
 
 
@@ -72,12 +73,13 @@ def approvals_html(folder: Path) -> tuple[Markup, str]:
     try:
         found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         rows, n_open = _open(folder / "requests.parquet")
+        recent = latest_rows(folder / "requests.parquet", "submitted", _COLUMNS)
         outcomes = [(state, found["outcomes"][state], colour) for state, colour in _COLOURS.items()]
         html = (
             environment()
             .get_template("approvals.html.j2")
             .render(found=found, outcomes=outcomes, bars=bars(found["lead_histogram"]), path=_points(found["timeline"]),
-                    rows=rows, n_open=n_open, line=found["timeline"])
+                    rows=rows, n_open=n_open, recent=recent, shown=SHOWN, colours=_COLOURS, line=found["timeline"])
         )  # fmt: skip
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(f"{folder}: the replay is damaged ({error}); run the stage 'approvals' again") from error

@@ -9,17 +9,23 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from nexova_sim.report.briefs import brief
+
 
 class Chapter(NamedTuple):
-    """A section: ``id`` (the anchor), ``title``, its inner ``html`` (already escaped) and rules added to the style.
+    """A page: ``id`` (the anchor), ``title``, its inner ``html`` (already escaped) and rules added to the style.
 
-    The page is one file and runs no script but its own: figures are inline SVG, and ``css`` must not end the element.
+    ``brief`` is its finding in a sentence, for the overview. The file runs no script but its own: figures are inline
+    SVG, and ``css`` must not end the element. What belongs to one machine is an element with ``data-m`` (its id) or a
+    row of a table whose first column is headed Machine; the filter finds it there. ``data-more hidden`` marks what is
+    shown only when asked for.
     """
 
     id: str
     title: str
     html: Markup
     css: str = ""
+    brief: str = ""
 
 
 def _alerts(path: Path) -> Chapter:
@@ -94,4 +100,6 @@ CHAPTERS: Mapping[str, Callable[[Path], Chapter]] = MappingProxyType(
 
 def make_chapters(inputs: Mapping[str, Path]) -> tuple[Chapter, ...]:
     """The chapters of the artifacts in ``inputs`` (name to file or folder), in the order of the registry."""
-    return tuple(make(inputs[name]) for name, make in CHAPTERS.items() if name in inputs)
+    there = {name: path for name, path in inputs.items() if name in CHAPTERS}
+    return tuple(make(there[name])._replace(brief=brief(name, there[name]))
+                 for name, make in CHAPTERS.items() if name in there)  # fmt: skip

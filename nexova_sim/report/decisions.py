@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from nexova_sim.base.errors import DataError
+from nexova_sim.report.latest import MOST, SHOWN, latest
 from nexova_sim.report.words import clock, environment, number
 
 _MOST_POINTS = 500
 _COLOUR = {"MAINTENANCE": "var(--warning)", "OFFLINE": "var(--critical)"}
+_CHIPS = {"MAINTENANCE": "warning", "OFFLINE": "critical"}
 _CSS = (
     ".de-row{display:grid;grid-template-columns:minmax(110px,170px) 1fr;gap:4px 12px;align-items:center;margin:3px 0;"
     "font-size:13.5px}.de-row svg{display:block;width:100%;height:18px;background:var(--tint);border-radius:4px}"
@@ -108,8 +110,23 @@ def decisions_html(folder: Path) -> tuple[Markup, str]:
     html = environment().get_template("decisions.html.j2").render(
         summary=summary, rows=rows, span=[clock(t) for t in span], found=found, plots=_plots(table, colours),
         colours={name: colours[name] for name in _claimants(table)}, has_stub=stub,
+        policies=names, asked=asked(table, names), shown=SHOWN, marks=_CHIPS,
     )  # fmt: skip
     return Markup(html), _CSS
+
+
+def asked(table: pa.Table, policies: Sequence[str]) -> list[dict[str, Any]]:
+    """What each policy decided about the latest alerts, newest first, and what the judge would have done."""
+    columns = ["machine_id", "created_at", "alert_id", "anomaly_type", "policy", "action_taken", "action_best",
+               "is_clear", "p_fail_none"]  # fmt: skip
+    rows: dict[tuple[str, Any], dict[str, Any]] = {}
+    for row in table.select(columns).to_pylist():
+        about = rows.setdefault((row["alert_id"], row["created_at"]), {**row, "actions": dict.fromkeys(policies, "")})
+        about["actions"][row["policy"]] = row["action_taken"]
+    found = list(rows.values())
+    codes = np.unique([row["machine_id"] for row in found], return_inverse=True)[1]
+    at = np.array([round(row["created_at"].timestamp() * 1000) for row in found], np.int64)
+    return [{**found[k], "at": clock(int(at[k]))} for k in latest(codes, at, SHOWN, MOST).tolist()]
 
 
 def _claimants(table: pa.Table) -> list[str]:

@@ -12,7 +12,7 @@ from nexova_sim.base.errors import DataError
 from nexova_sim.report.plots import CSS, square
 from nexova_sim.report.words import environment
 
-_MOST_ROWS = 40
+_SHOWN_ROWS, _MOST_ROWS = 40, 2000
 _COLUMNS = (
     ("rmse_h", "RMSE, h"),
     ("mae_h", "MAE, h"),
@@ -78,7 +78,8 @@ def rul_html(folder: Path) -> tuple[Markup, str]:
             environment()
             .get_template("rul.html.j2")
             .render(found=found, machines=_machines(found), n=len(found["machines"]), judged=judged, tables=tables,
-                    columns=_COLUMNS, chance=None if judged is None else _chance(judged, found["method"]))
+                    columns=_COLUMNS, shown=_SHOWN_ROWS,
+                    chance=None if judged is None else _chance(judged, found["method"]))
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder}: remaining lives are damaged ({error}); run the stage 'rul' again") from error

@@ -14,8 +14,8 @@ from markupsafe import Markup
 from nexova_sim.base.errors import DataError
 from nexova_sim.report.words import environment
 
-_MOST_ROWS = 40
-_MOST_PLOTS = 6
+_SHOWN_ROWS, _MOST_ROWS = 40, 2000
+_SHOWN_PLOTS, _MOST_PLOTS = 6, 60
 _POINTS = 180
 _CSS = (
     ".tw-plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));gap:14px}"
@@ -77,5 +77,6 @@ def twin_html(folder: Path) -> tuple[Markup, str]:
         rows = [_row(m) for m in summary["machines"][:_MOST_ROWS]]
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DataError(f"{folder}: the tracked state is damaged ({error}); run the stage 'twin' again") from error
-    html = environment().get_template("twin.html.j2").render(s=summary, courses=courses, rows=rows)
+    html = environment().get_template("twin.html.j2").render(s=summary, courses=courses, rows=rows,
+                                                             shown=_SHOWN_ROWS, shown_plots=_SHOWN_PLOTS)  # fmt: skip
     return Markup(html), _CSS

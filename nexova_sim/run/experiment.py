@@ -290,6 +290,8 @@ def _write_run(folder: Path, resolved: ResolvedExperiment, nodes: Mapping[str, _
     exports = []
     for node in there.values():
         for name in node.stage.exports:
+            if not (node.folder / name).is_file():
+                continue
             write_durably(folder / name, (node.folder / name).read_bytes())
             exports.append(folder / name)
     stages = {name: {"id": n.id, "folder": os.path.relpath(n.folder, folder)} for name, n in nodes.items()}

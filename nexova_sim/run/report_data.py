@@ -3,21 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
 from nexova_sim.base.errors import DataError
-from nexova_sim.config.experiment import ReportStage
+from nexova_sim.config.experiment import ExperimentConfig, ReportStage
 from nexova_sim.dataset.read import Dataset, open_dataset, parse_time
-from nexova_sim.report.html import Making
+from nexova_sim.report.chapters import make_chapters
+from nexova_sim.report.html import Making, render
+from nexova_sim.report.markdown import to_markdown
 from nexova_sim.report.series import COLUMNS, Grid, Series, add_batch, add_health, empty_series, make_grid
 from nexova_sim.report.tables import FleetData
 from nexova_sim.schema.manifest import Manifest
 
 Progress = Callable[[int, int], None]
 _FALLBACK_S = 60.0
+FILES: Mapping[str, str] = MappingProxyType({"html": "report.html", "markdown": "report.md"})
+
+
+class Texts(NamedTuple):
+    """A report made: its files by name, the stages with a page, machines with a figure, machines by state."""
+
+    texts: dict[str, str]
+    chapters: tuple[str, ...]
+    n_figures: int
+    states: dict[str, int]
+
+
+def pages_of(experiment: ExperimentConfig, section: ReportStage, inputs: Mapping[str, Path], dataset_id: str,
+             skipped: Mapping[str, str], progress: Progress) -> Texts:  # fmt: skip
+    """The report of an experiment in the formats of ``section``, from the artifacts in ``inputs``.
+
+    ``skipped`` are the stages that could not work on the dataset, with the reason.
+    """
+    fleet = collect(inputs["dataset"], inputs["description.json"], section, progress)
+    source = next((name for name in ("simulate", "ingest") if getattr(experiment, name) is not None), None)
+    making = making_of(inputs["dataset"], dataset_id, source, fleet.manifest)
+    left_out = tuple((f"Left out: {name}", f"The stage {why}.") for name, why in skipped.items())
+    making = making._replace(facts=(*making.facts, *left_out))
+    chapters = make_chapters(inputs)
+    page = render(experiment.title or experiment.name, fleet, making, section.max_figures, chapters)
+    writers: Mapping[str, Callable[[str], str]] = {"html": str, "markdown": to_markdown}
+    texts = {FILES[name]: writers[name](page.html) for name in dict.fromkeys(section.formats)}
+    return Texts(texts, tuple(c.id for c in chapters), page.n_figures, dict(page.states))
 
 
 def collect(folder: Path, description: Path, section: ReportStage, progress: Progress) -> FleetData:

@@ -66,21 +66,15 @@ def _report_config(resolved: ResolvedExperiment) -> Any:  # noqa: ANN401
 
 def _report(work: Work) -> Metrics:
     from nexova_sim.config.experiment import ReportStage
-    from nexova_sim.report.chapters import make_chapters
-    from nexova_sim.report.html import render
-    from nexova_sim.run.report_data import collect, making_of
+    from nexova_sim.run.report_data import pages_of
 
     experiment = work.resolved.experiment
     section = experiment.report or ReportStage()
-    fleet = collect(work.inputs["dataset"], work.inputs["description.json"], section, work.progress)
-    source = next((name for name in ("simulate", "ingest") if getattr(experiment, name) is not None), None)
-    making = making_of(work.inputs["dataset"], work.ids["dataset"], source, fleet.manifest)
-    left_out = tuple((f"Left out: {name}", f"The stage {why}.") for name, why in work.skipped.items())
-    making = making._replace(facts=(*making.facts, *left_out))
-    page = render(experiment.title or experiment.name, fleet, making, section.max_figures, make_chapters(work.inputs))
-    data = page.html.encode("utf-8")
-    write_durably(work.folder / "report.html", data)
-    return {"bytes": len(data), "figures": page.n_figures, "states": page.states}
+    made = pages_of(experiment, section, work.inputs, work.ids["dataset"], work.skipped, work.progress)
+    for name, text in made.texts.items():
+        write_durably(work.folder / name, text.encode("utf-8"))
+    size = sum(len(text.encode("utf-8")) for text in made.texts.values())
+    return {"bytes": size, "figures": made.n_figures, "states": made.states}
 
 
 SIMULATE = Stage(
@@ -112,7 +106,7 @@ def report_stage(uses: tuple[str, ...]) -> Stage:
         gives="report.html",
         rooms=(*BASE_ROOMS, "report"),
         files=("run/stages_data.py", "run/report_data.py", *(f"report/{name}" for name in resources)),
-        exports=("report.html",),
+        exports=("report.html", "report.md"),
         config=_report_config,
         run=_report,
         uses=uses,

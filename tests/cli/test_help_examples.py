@@ -20,6 +20,7 @@ WORN = "simulate -c configs/fleet/worn.yaml -o {}"
 RECORD = "decisions replay results/tiny -p scripted --no-judge --mode record"
 # What must be there before an example can run.
 BEFORE = {
+    "report": ["run -c configs/experiment/small.yaml"],
     "decisions evaluate": ["decisions replay results/tiny -p never -p seed_rules -o results/decisions-tiny"],
     "decisions cassette lint": [f"{RECORD} --cassette results/decisions.jsonl -o results/recorded"],
     "decisions cassette diff": [f"{RECORD} --cassette results/a.jsonl -o results/ra",

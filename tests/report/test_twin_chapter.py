@@ -27,7 +27,8 @@ def test_every_machine_and_the_most_worn_are_shown(tracked):
     summary = json.loads((tracked / "summary.json").read_text())
     for machine in summary["machines"]:
         assert machine["machine_id"] in html
-    assert html.count("<polyline") == min(6, summary["n_machines"])
+    assert html.count("<polyline") - html.count("<figure data-m=") == 0
+    assert html.count("<figure data-m=") - html.count(" data-more hidden><figcaption") == min(6, summary["n_machines"])
     assert "tw-plots" in css
     assert "</style" not in css
 

@@ -10,7 +10,9 @@ import typer
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import JsonFlag, OutFlag, QuietFlag, SetFlag
 
-RunArgument = Annotated[Path, typer.Argument(help="Folder of a run: results/run/NAME/ID.", metavar="RUN")]
+RunArgument = Annotated[
+    Path, typer.Argument(help="Folder of a run, or of an experiment: its newest run.", metavar="RUN")
+]
 FormatFlag = Annotated[
     list[str] | None, typer.Option("--format", "-f", help="html or markdown; may be repeated.", metavar="FORMAT")
 ]
@@ -20,7 +22,7 @@ def report(run: RunArgument, formats: FormatFlag = None, settings: SetFlag = Non
            as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """Write the report of a run again, as one HTML page or as Markdown; nothing is computed anew.
 
-    Example: nexova report results/run/quickstart/0123456789ab --format markdown
+    Example: nexova report results/run/small --format markdown
     """
     echo.configure(as_json, quiet)
     from nexova_sim.run import report as verb

@@ -30,7 +30,8 @@ def latest(machine: np.ndarray, at: np.ndarray, shown: int = SHOWN, most: int = 
     rank = np.empty(len(rest), np.int64)
     rank[by_machine] = np.arange(len(rest)) - np.repeat(starts, np.diff(np.r_[starts, len(codes)]))
     chosen = np.sort(np.argsort(rank, kind="stable")[: max(0, most - len(first))])
-    return np.r_[first, rest[chosen]]
+    places: np.ndarray = np.r_[first, rest[chosen]]
+    return places
 
 
 def latest_rows(path: Path, time: str, columns: Sequence[str], shown: int = SHOWN) -> list[dict[str, Any]]:

@@ -36,15 +36,17 @@ def packed(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def trace(series: Series, states: np.ndarray, machine: int, row: MachineRow, factor: int) -> dict[str, Any]:
     """One machine: ranges of the channels; their mean, low, high and the state per bin as base64 of 16-bit codes."""
-    rows, ranges = [], []
+    rows: list[np.ndarray] = []
+    ranges: list[list[float] | None] = []
     for channel in range(len(_CHANNELS)):
         found = envelope(series, channel, machine, factor)
         if not np.isfinite(found.mean).any():
             ranges.append(None)
             continue
         low, high = float(np.nanmin(found.low)), float(np.nanmax(found.high))
-        ranges.append([round(low, 4), round(high, 4)])
-        rows += [packed(v.astype(np.float64), *ranges[-1]) for v in (found.mean, found.low, found.high)]
+        low, high = round(low, 4), round(high, 4)
+        ranges.append([low, high])
+        rows += [packed(v.astype(np.float64), low, high) for v in (found.mean, found.low, found.high)]
     bins = len(merge_edges(series, factor)) - 1
     rows.append(coarse(states, bins).astype("<u2"))
     spans: Sequence[FaultSpan] = machine_view(series, states, machine, row, factor).faults

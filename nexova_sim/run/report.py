@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,9 +9,10 @@ from typing import Any, NamedTuple
 from nexova_sim.base.errors import ConfigError, DataError, suggest
 from nexova_sim.base.hashing import hash_file
 from nexova_sim.config.experiment import ExperimentConfig, ReportStage
-from nexova_sim.config.load import apply_overrides, build, read_yaml
+from nexova_sim.config.load import apply_overrides, build
 from nexova_sim.dataset.stage import explain_os_error, write_durably
-from nexova_sim.run.experiment import RUN_FORMAT, find_damage
+from nexova_sim.run.experiment import find_damage
+from nexova_sim.run.records import RUN_FORMAT, read_json, read_manifest, read_resolved
 from nexova_sim.run.report_data import FILES, pages_of
 from nexova_sim.run.stages import STAGES
 from nexova_sim.schema.manifest import MANIFEST_NAME, load_manifest
@@ -36,7 +36,7 @@ def no_progress(_done: int, _total: int) -> None:
 
 def write_report(run: Path, formats: Sequence[str] = ("html",), settings: Sequence[str] = (), out: Path | None = None,
                  progress: Progress = no_progress) -> ReportResult:  # fmt: skip
-    """Write the report of the run in the folder ``run`` anew, into ``out`` (default: that folder).
+    """Write the report of the run in the folder ``run`` (see find_run) anew, into ``out`` (default: the run's folder).
 
     ``settings`` replace keys of the section ``report`` (max_figures=3). Nothing is computed again. Raises ConfigError
     for a format or a key that does not exist, DataError when the folder is not a run or a stage is missing or damaged.
@@ -44,8 +44,9 @@ def write_report(run: Path, formats: Sequence[str] = ("html",), settings: Sequen
     for name in formats:
         if name not in FILES:
             raise ConfigError(f"--format {name}: there is no such format; {suggest(name, FILES)}", got=name)
-    record = _record(run)
-    experiment = build(ExperimentConfig, read_yaml(run / "config.resolved.yaml"), str(run / "config.resolved.yaml"))
+    run = find_run(run)
+    record = read_json(run / MANIFEST_NAME) or {}
+    experiment = read_resolved(run).experiment
     section = experiment.report or ReportStage()
     section = build(ReportStage, apply_overrides(section.model_dump(mode="json"), settings), "--set")
     inputs, ids = _inputs(run, record, experiment)
@@ -63,16 +64,21 @@ def write_report(run: Path, formats: Sequence[str] = ("html",), settings: Sequen
                         str(record["run_id"]))  # fmt: skip
 
 
-def _record(run: Path) -> dict[str, Any]:
-    """The manifest of a run; DataError when the folder has none."""
-    remedy = "give the folder of a run that 'nexova run' wrote: results/run/NAME/ID"
-    try:
-        record: dict[str, Any] = json.loads((run / MANIFEST_NAME).read_text(encoding="utf-8"))
-        if record["format"] != RUN_FORMAT:
-            raise DataError(f"{run}: is a {record['format']}, not a run; {remedy}")
-        return record | {"stages": dict(record["stages"])}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{run}: is not a run ({error}); {remedy}") from error
+def find_run(folder: Path) -> Path:
+    """The folder of a run: ``folder`` itself, or the newest run of the experiment whose folder it is; else DataError."""
+    if _is_run(folder):
+        return folder
+    runs = [path.parent for path in folder.glob(f"*/{MANIFEST_NAME}") if _is_run(path.parent)]
+    if not runs:
+        raise DataError(
+            f"{folder}: is not a run, and none lies in it; give a folder that 'nexova run' wrote: results/run/NAME"
+        )
+    return max(runs, key=lambda path: ((path / MANIFEST_NAME).stat().st_mtime_ns, path.name))
+
+
+def _is_run(folder: Path) -> bool:
+    record = read_manifest(folder)
+    return record is not None and record.get("format") == RUN_FORMAT and isinstance(record.get("stages"), dict)
 
 
 def _inputs(run: Path, record: dict[str, Any], experiment: ExperimentConfig) -> tuple[dict[str, Path], dict[str, str]]:

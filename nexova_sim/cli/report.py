@@ -10,9 +10,7 @@ import typer
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import JsonFlag, OutFlag, QuietFlag, SetFlag
 
-RunArgument = Annotated[
-    Path, typer.Argument(help="Folder of a run, or of an experiment: its newest run.", metavar="RUN")
-]
+RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, or of an experiment: its newest.", metavar="RUN")]
 FormatFlag = Annotated[
     list[str] | None, typer.Option("--format", "-f", help="html or markdown; may be repeated.", metavar="FORMAT")
 ]

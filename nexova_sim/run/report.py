@@ -65,7 +65,7 @@ def write_report(run: Path, formats: Sequence[str] = ("html",), settings: Sequen
 
 
 def find_run(folder: Path) -> Path:
-    """The folder of a run: ``folder`` itself, or the newest run of the experiment whose folder it is; else DataError."""
+    """The folder of a run: ``folder`` itself, or the newest run of an experiment's folder; else DataError."""
     if _is_run(folder):
         return folder
     runs = [path.parent for path in folder.glob(f"*/{MANIFEST_NAME}") if _is_run(path.parent)]

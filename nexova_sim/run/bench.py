@@ -17,10 +17,14 @@ from nexova_sim.base.errors import ConfigError, suggest
 from nexova_sim.run import bench_alerts as alerts
 from nexova_sim.run import bench_anomaly as anomaly
 from nexova_sim.run import bench_approvals as approvals
+from nexova_sim.run import bench_counted as counted
 from nexova_sim.run import bench_decisions as decisions
+from nexova_sim.run import bench_detection as detection
 from nexova_sim.run import bench_energy as energy
+from nexova_sim.run import bench_experiment as experiment
 from nexova_sim.run import bench_forecast as forecast
 from nexova_sim.run import bench_forecast_accuracy as forecast_accuracy
+from nexova_sim.run import bench_rul as rul
 from nexova_sim.run import bench_simulate as simulate
 from nexova_sim.run import bench_twin as twin
 from nexova_sim.run.bench_control import control_cpu
@@ -31,12 +35,16 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         **simulate.BENCHMARKS,
         **alerts.BENCHMARKS,
         **approvals.BENCHMARKS,
+        **counted.BENCHMARKS,
         **anomaly.BENCHMARKS,
+        **detection.BENCHMARKS,
         **decisions.BENCHMARKS,
         **forecast.BENCHMARKS,
         **forecast_accuracy.BENCHMARKS,
         **energy.BENCHMARKS,
         **twin.BENCHMARKS,
+        **rul.BENCHMARKS,
+        **experiment.BENCHMARKS,
     }
 )
 # Those that cost a few CPU-seconds each, about three CPU-minutes together: what every change is measured by.
@@ -46,6 +54,7 @@ QUICK = frozenset({
     "anomaly_forest_ratio", "anomaly_forest_flags", "forecast_blend", "forecast_prophet_map", "forecast_prophet_ratio",
     "forecast_prophet_posterior", "forecast_prophet_gap", "twin_fleet", "twin_lives", "twin_particles", "twin_whatif",
     "energy_env_256", "energy_env_1024", "energy_bound", "decisions_replay",
+    "data_flips_found", "audit_tampering_found", "approvals_bugs_caught", "decisions_scenarios",
 })  # fmt: skip
 _MORE_TRIES = 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -135,6 +136,7 @@ def wear_coverage(dataset: Dataset, config: TrackConfig) -> float:
     return float(np.mean((wear >= told[:, 1]) & (wear <= told[:, 3])))
 
 
+@cache
 def coverage(settings: tuple[str, ...] = ("seed=77",)) -> float:
     """Coverage of the 90 % interval of hidden wear on a plant of 200 machines with all faults, in percent."""
     with tempfile.TemporaryDirectory() as place:
@@ -209,10 +211,13 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             "nexova twin track, 1000 machines x 30 days hourly x 200 particles (2 000 in the first 48 h), from disk to "
             "disk", track_fleet_cpu),
         "twin_coverage": Benchmark("twin", "% (bar: 85 to 95)", 85.0, "min",
-            "90 % interval of hidden wear, 200 machines x 30 days with all faults, from the second day on", coverage),
+            "90 % interval of hidden wear, 200 machines x 30 days with all faults, from the second day on", coverage,
+            "exact"),
+        "twin_coverage_most": Benchmark("twin", "% (bar: 85 to 95)", 95.0, "max",
+            "the same: an interval that holds the truth too often is too wide", coverage, "exact"),
         "twin_calibrate": Benchmark("twin", "%", 90.0, "min",
             "worst parameter's share of own 95 % intervals that hold the truth, 100 machines of four kinds, 14 days",
-            calibration),
+            calibration, "exact"),
         "twin_whatif": Benchmark("twin", "CPU-s", 20.0, "max",
             "1000 situations x 3 actions x 512 futures x 168 h", whatif_cpu),
         "twin_fleet_vs_progpy": Benchmark("twin", "x", 2.9, "min",

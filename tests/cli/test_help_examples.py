@@ -14,7 +14,8 @@ from nexova_sim.cli.readable import make_readable
 EXAMPLE = re.compile(r"^ *(nexova .*)$", re.MULTILINE)
 # Those that cost more than a few CPU-seconds: here they are only planned, the slow suite runs them.
 LONG = ("run", "sweep", "energy evaluate", "energy tune", "energy train", "rul evaluate", "forecast backtest",
-        "decisions autonomy", "bench help_start", "doctor")  # fmt: skip
+        "decisions autonomy", "bench help_start", "doctor", "rul predict", "anomaly evaluate",
+        "energy plan")  # fmt: skip
 TOKEN = "NEXOVA_JWT_SECRET"
 WORN = "simulate -c configs/fleet/worn.yaml -o {}"
 RECORD = "decisions replay results/tiny -p scripted --no-judge --mode record"

@@ -1,4 +1,4 @@
-"""Every command and the Python of the README, run as a reader would, in an empty folder."""
+"""Every command and the Python of README and recipes, run as a reader would, in an empty folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from nexova_sim.cli.app import run
+
+EXPORT = "timestamp,machine,power_kw,temperature_c,vibration_mm_s\n" + "".join(
+    f"2026-01-01T00:{m:02d}:00Z,p1,{10 + m % 3},50.5,1.2\n" for m in range(60)
+)
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -20,10 +28,7 @@ def commands(text: str) -> list[list[str]]:
 
 def test_readme_runs(root: Path, tmp_path: Path):
     text = (root / "README.md").read_text(encoding="utf-8")
-    (tmp_path / "export.csv").write_text(
-        "timestamp,machine,power_kw,temperature_c,vibration_mm_s\n"
-        + "".join(f"2026-01-01T00:{m:02d}:00Z,p1,{10 + m % 3},50.5,1.2\n" for m in range(60))
-    )
+    (tmp_path / "export.csv").write_text(EXPORT)
     found = commands(text)
     assert len(found) >= 15
     for words in found:
@@ -33,3 +38,17 @@ def test_readme_runs(root: Path, tmp_path: Path):
     for code in blocks(text, "python"):
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_recipes_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    text = (root / "docs" / "recipes.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "export.csv").write_text(EXPORT)
+    for block in blocks(text, "yaml"):
+        (tmp_path / re.match(r"# (\w+\.yaml)\n", block)[1]).write_text(block)
+    recipes = re.split(r"^## ", text, flags=re.M)[1:]
+    assert len(recipes) >= 15 and all(commands(recipe) for recipe in recipes)
+    for words in commands(text):
+        assert run(words) == 0, f"{shlex.join(words)}\n{capsys.readouterr().err[-2000:]}"
+    first, second = (tmp_path / "results" / name / "manifest.json" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()

@@ -21,9 +21,9 @@ RUN file="$(ls dist/*.whl)" \
 
 FROM python:3.11-slim
 LABEL org.opencontainers.image.title="nexova_sim" org.opencontainers.image.licenses="Apache-2.0"
-RUN useradd --create-home --uid 10001 nexova && mkdir /data && chown nexova:nexova /data
+RUN useradd --create-home --uid 10001 nexova && mkdir -p /data /var/cache/nexova && chown nexova:nexova /data /var/cache/nexova
 COPY --from=packages /opt/nexova /opt/nexova
-ENV PATH="/opt/nexova/bin:${PATH}" NEXOVA_CACHE_DIR=/home/nexova/cache MPLBACKEND=Agg PYTHONDONTWRITEBYTECODE=1
+ENV PATH="/opt/nexova/bin:${PATH}" NEXOVA_CACHE_DIR=/var/cache/nexova MPLBACKEND=Agg PYTHONDONTWRITEBYTECODE=1
 USER nexova
 WORKDIR /data
 # --build-arg PRECOMPILE=yes compiles the kernels of a simulation for the processor this is built on; elsewhere, and

@@ -14,7 +14,7 @@ import numpy as np
 from nexova_sim.config.anomaly import AnomalyConfig, TwinWatch
 from nexova_sim.dataset.rows import Rows
 from nexova_sim.detect.baselines import MAD, Baselines, choose_twin
-from nexova_sim.detect.day_ahead import forecast_log_load
+from nexova_sim.detect.day_ahead import forecast_log_load, measured_level
 from nexova_sim.detect.detector import Batch
 from nexova_sim.detect.surroundings import Surroundings, last_ambient, local_cells
 from nexova_sim.kernels import residual as r
@@ -50,6 +50,7 @@ class Prepared(NamedTuple):
     scale: np.ndarray
     settings: np.ndarray
     config: AnomalyConfig
+    level: np.ndarray
 
 
 class FeatureState(NamedTuple):
@@ -143,9 +144,11 @@ def prepare(params: FeatureParams, around: Surroundings, config: AnomalyConfig) 
     place = {name: i for i, name in enumerate(params.baselines.names)}
     at = [place.get(i, place.get(f"kind:{k}", place["*"]))
           for i, k in zip(around.machine_ids, around.kind, strict=True)]  # fmt: skip
-    return Prepared(
-        params, around, twin, usual_row, params.centre[at], params.scale[at], watch_settings(config.twin), config
-    )
+    level = twin[:, r.A_LEVEL]
+    if around.expected_kw.size:
+        level = measured_level(around, twin, params.baselines.usual[usual_row])
+    return Prepared(params, around, twin, usual_row, params.centre[at], params.scale[at], watch_settings(config.twin),
+                    config, level)  # fmt: skip
 
 
 def begin(prepared: Prepared) -> FeatureState:
@@ -167,7 +170,8 @@ def advance(prepared: Prepared, state: FeatureState, rows: Rows) -> tuple[Featur
     cell = local_cells(prepared.around, rows.machine, rows.time_ms)
     usual = p.baselines.usual[prepared.usual_row[rows.machine], cell]
     if prepared.around.expected_kw.size:
-        usual = forecast_log_load(prepared.around, rows.machine, rows.time_ms, prepared.twin, usual)
+        usual = forecast_log_load(prepared.around, rows.machine, rows.time_ms, prepared.twin, prepared.level,
+                                  usual)  # fmt: skip
     context = np.stack([usual,
                         last_ambient(prepared.around, rows.machine, rows.time_ms)])  # fmt: skip
     r.watch(rows.machine, rows.time_ms, values[:3], rows.status, context, prepared.twin, prepared.settings,

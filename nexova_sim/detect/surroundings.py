@@ -20,7 +20,8 @@ class Surroundings(NamedTuple):
 
     ``zones``: IANA zone of each factory. ``ambient_c`` (factories, hours) float64 hourly means from ``start_ms`` on,
     NaN where none was measured; no hours at all when the dataset has no weather. ``expected_kw`` (m, hours) from
-    ``expected_ms`` on: power that had been forecast, where a detector asks for it.
+    ``expected_ms`` on, where a detector asks for it: power as measured in the first ``n_measured`` hours, which
+    forecasts learn from, and as forecast in those after them.
     """
 
     machine_ids: tuple[str, ...]
@@ -32,6 +33,7 @@ class Surroundings(NamedTuple):
     ambient_c: np.ndarray
     expected_ms: int = 0
     expected_kw: np.ndarray = np.empty((0, 0))
+    n_measured: int = 0
 
 
 def read_surroundings(dataset: Dataset) -> Surroundings:

@@ -37,7 +37,8 @@ def reference_of(study: Path, mark: str) -> Path:
 
 
 def test_studies_are_there():
-    assert NAMES
+    index = (ROOT / "experiments" / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\| \[\d+\]\(([^)]+)/README\.md\) \|", index) == NAMES
     assert len({name[:3] for name in NAMES}) == len(NAMES)
 
 
@@ -82,8 +83,9 @@ def test_a_readme_without_the_marks_is_refused(tmp_path: Path):
 @pytest.mark.parametrize("study", STUDIES, ids=NAMES)
 def test_names_of_files_in_run_sh_exist(study: Path):
     script = (study / "run.sh").read_text(encoding="utf-8").replace("$HERE", f"experiments/{study.name}")
-    named = {word for line in script.splitlines() for word in shlex.split(line, comments=True)
-             if re.fullmatch(r"(experiments|configs)/[\w./]+\.(yaml|py)", word)}  # fmt: skip
+    # A word may hold several lines: the value of a --set.
+    words = shlex.split(script, comments=True)
+    named = {word for word in words if re.fullmatch(r"(experiments|configs)/[\w./]+\.(yaml|py)", word)}
     assert named
     for name in named:
         assert (ROOT / name).is_file(), name

@@ -20,7 +20,7 @@ _COLOURS = {"APPROVED": "healthy", "REJECTED": "critical", "WITHDRAWN": "offline
             "PENDING": "maintenance"}  # fmt: skip
 _CSS = (
     ".ap-line{display:block;width:100%;height:90px;background:var(--tint);border-radius:6px}"
-    ".ap-bars th,.ap-bars td{border:0;padding:1px 8px 1px 0}.ap-bars td:nth-child(2){width:70%}"
+    ".ap-bars th,.ap-bars td{border:0;padding:1px 8px 1px 0;white-space:nowrap}.ap-bars td:nth-child(2){width:70%}"
     ".ap-two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(340px,100%),1fr));gap:14px}.ap-bar{display:block;height:14px;border-radius:3px;background:var(--series0)}"
 )
 

@@ -34,6 +34,7 @@ from nexova_sim.cli.readable import make_readable
 from nexova_sim.cli.report import report
 from nexova_sim.cli.rul import app as rul
 from nexova_sim.cli.run import run as experiment
+from nexova_sim.cli.runs import app as runs
 from nexova_sim.cli.simulate import simulate
 from nexova_sim.cli.sweep import sweep
 from nexova_sim.cli.twin import app as twin
@@ -71,6 +72,7 @@ app.add_typer(models)
 app.add_typer(rul)
 app.command()(doctor)
 app.command()(completion)
+app.add_typer(runs)
 
 
 def _show_version(value: bool) -> None:

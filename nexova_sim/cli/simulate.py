@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
+from nexova_sim.base.errors import ConfigError, suggest
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import (
     ConfigFlag,
@@ -15,6 +20,14 @@ from nexova_sim.cli.flags import (
     SetFlag,
 )
 
+ENGINES = ("threads", "local", "dask")
+EngineFlag = Annotated[
+    str, typer.Option("--engine", help="threads or processes (local) here, or a dask cluster; the same bytes.")
+]
+SchedulerFlag = Annotated[
+    str | None, typer.Option("--scheduler", help="Address of a running Dask scheduler.", metavar="ADDRESS")
+]
+
 
 def simulate(
     config: ConfigFlag,
@@ -22,6 +35,8 @@ def simulate(
     out: OutFlag = None,
     seed: SeedFlag = None,
     jobs: JobsFlag = None,
+    engine: EngineFlag = "threads",
+    scheduler: SchedulerFlag = None,
     overwrite: OverwriteFlag = False,
     dry_run: DryRunFlag = False,
     as_json: JsonFlag = False,
@@ -34,14 +49,20 @@ def simulate(
     echo.configure(as_json, quiet)
     from nexova_sim.config.load import load_fleet
     from nexova_sim.run import simulate as verb
+    from nexova_sim.run.engines import Engine
 
+    if engine not in ENGINES:
+        raise ConfigError(f"--engine {engine}: unknown; {suggest(engine, ENGINES)}", got=engine)
+    if scheduler is not None and engine != "dask":
+        raise ConfigError(f"--scheduler {scheduler}: goes with --engine dask only")
+    spread = None if engine == "threads" else Engine(engine, jobs, scheduler)
     resolved = load_fleet(config, settings or [], seed)
     if dry_run:
         plan = verb.outline(resolved, out)
         echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
         return
     with echo.progress("simulate") as progress:
-        done = verb.simulate(resolved, out, jobs, overwrite, progress)
+        done = verb.simulate(resolved, out, jobs, overwrite, progress, spread)
     rows = done.manifest.rows
     if done.was_there:
         echo.note(f"{done.folder}: this dataset is there already, nothing to do")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import os
+import pickle
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
@@ -20,6 +22,7 @@ M = TypeVar("M", bound=BaseModel)
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
+_MOST_KEPT = 100_000  # characters of a text whose parsed form is kept
 MAX_NODES = 100_000  # keys and values
 MAX_WEATHER_BYTES = 50_000_000  # hourly values of the longest run, a century, and room for other columns
 
@@ -93,12 +96,18 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> bytes:
+    """A document as a pickle of ours: the trials of a sweep read the same texts again, and every reader gets a copy."""
+    return pickle.dumps(yaml.load(text, Loader=_StrictLoader))
+
+
 def parse_yaml(text: str, where: str) -> Any:  # noqa: ANN401
     """Parse one YAML document (no aliases, tags, duplicate keys; at most 1 MB, 20 levels); ConfigError otherwise."""
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{where}: {len(text)} characters; a configuration file may have at most {MAX_BYTES}")
     try:
-        return yaml.load(text, Loader=_StrictLoader)
+        return pickle.loads(_parsed(text)) if len(text) <= _MOST_KEPT else yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""

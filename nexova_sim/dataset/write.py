@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -68,7 +69,8 @@ def write_table(stage: Stage, path: str, table: pa.Table, options: WriteOptions 
     """Write ``table`` to ``path`` below the staging folder, durably; returns its manifest entry."""
     target = stage.folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".tmp")
+    # A name of its own: a worker that was given up as lost may still be writing the same file from another machine.
+    temporary = target.with_name(f"{target.name}.{uuid4().hex[:12]}.tmp")
     with temporary.open("wb") as handle:
         pq.write_table(table, handle, **parquet_settings(table.schema, options))
         handle.flush()

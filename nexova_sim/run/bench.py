@@ -26,6 +26,7 @@ from nexova_sim.run import bench_forecast as forecast
 from nexova_sim.run import bench_forecast_accuracy as forecast_accuracy
 from nexova_sim.run import bench_rul as rul
 from nexova_sim.run import bench_simulate as simulate
+from nexova_sim.run import bench_sweep as sweep
 from nexova_sim.run import bench_twin as twin
 from nexova_sim.run.bench_control import control_cpu
 from nexova_sim.run.benchmark import Benchmark, BenchResult, is_met, nature_of
@@ -45,6 +46,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         **twin.BENCHMARKS,
         **rul.BENCHMARKS,
         **experiment.BENCHMARKS,
+        **sweep.BENCHMARKS,
     }
 )
 # Those that cost a few CPU-seconds each, about three CPU-minutes together: what every change is measured by.

@@ -74,10 +74,15 @@ def run_dask(function: Function, tasks: Sequence[Task], engine: Engine) -> Itera
 ENGINES: Mapping[str, Runner] = MappingProxyType({"local": _local, "dask": run_dask})
 
 
-def run_tasks(function: Function, tasks: Sequence[Task], engine: Engine) -> Iterator[Done]:
-    """Outcomes of ``tasks`` on an engine; ConfigError for an unknown one or a scheduler where none is used."""
+def check_engine(engine: Engine) -> None:
+    """ConfigError for an unknown engine, or a scheduler where none is used."""
     if engine.name not in ENGINES:
         raise ConfigError(f"--engine {engine.name}: unknown; {suggest(engine.name, ENGINES)}", got=engine.name)
     if engine.scheduler is not None and engine.name != "dask":
         raise ConfigError(f"--scheduler {engine.scheduler}: goes with --engine dask only")
+
+
+def run_tasks(function: Function, tasks: Sequence[Task], engine: Engine) -> Iterator[Done]:
+    """Outcomes of ``tasks`` on an engine; ConfigError for an unknown one or a scheduler where none is used."""
+    check_engine(engine)
     return ENGINES[engine.name](function, tasks, engine)

@@ -20,7 +20,7 @@ from nexova_sim.config.experiment import ResolvedExperiment
 from nexova_sim.config.ingest_stage import IngestPart
 from nexova_sim.dataset.stage import PLAN_NAME, explain_os_error, staged, write_durably
 from nexova_sim.run.cost import cpu_seconds
-from nexova_sim.run.fitness import check_fit, facts_before, facts_of
+from nexova_sim.run.fitness import CHECKS, check_fit, facts_before, facts_of
 from nexova_sim.run.provenance import provenance
 from nexova_sim.run.records import (
     CONFIG_NAME,
@@ -184,6 +184,8 @@ def plan_experiment(resolved: ResolvedExperiment, out: Path | None = None,
 
 def _check_fit(resolved: ResolvedExperiment, nodes: Mapping[str, _Node], names: tuple[str, ...]) -> dict[str, str]:
     """Stages that cannot work on the dataset; of one that is still to be made as far as its configuration tells."""
+    if not set(names) & set(CHECKS):
+        return {}
     source = next((node for node in nodes.values() if node.stage.gives == "dataset"), None)
     is_there = source is not None and find_damage(source.folder, source.id) is None
     facts = facts_of(source.folder / "dataset") if source is not None and is_there else facts_before(resolved)

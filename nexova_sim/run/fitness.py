@@ -93,8 +93,8 @@ def _alerts(facts: Facts, part: Any) -> str | None:  # noqa: ANN401
 
 
 def _twin(facts: Facts, part: Any) -> str | None:  # noqa: ANN401
-    if not {"temperature_c", "vibration_mm_s"} & facts.channels:
-        return "needs temperature_c or vibration_mm_s, of which this dataset has no reading"
+    if "vibration_mm_s" not in facts.channels:
+        return "needs vibration_mm_s, of which this dataset has no reading"
     return _unknown_kind(facts, part.kind_folder) if isinstance(part, TrackConfig) else None
 
 

@@ -17,9 +17,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, NamedTuple
 
-from nexova_sim.base.errors import NexovaError
+from nexova_sim.base.errors import NexovaError, UsageError
 
 MOST_ATTEMPTS = 3
+_READY = "ready"
 Function = Callable[[Any], Any]
 
 
@@ -62,6 +63,7 @@ def serve(function: Function, pipe: Connection) -> None:
     # Ctrl-C reaches the whole group of processes; the parent decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        pipe.send(_READY)
         while (task := pipe.recv()) is not None:
             pipe.send(attempt(function, task.payload))
 
@@ -70,11 +72,12 @@ def run_local(function: Function, tasks: Sequence[Task], jobs: int | None = None
     """Outcomes in the order in which tasks end; ``function`` must stand at the top of a module.
 
     ``jobs`` processes (default: one per core). Closing the iterator ends the workers at once. A task whose worker dies
-    ``MOST_ATTEMPTS`` times is given up with an error.
+    ``MOST_ATTEMPTS`` times is given up with an error. Raises UsageError when a worker cannot even start.
     """
     waiting = deque((task, 1) for task in tasks)
     busy: dict[Any, tuple[_Worker, Task, int]] = {}
     idle: list[_Worker] = []
+    ready: set[Any] = set()
     most = max(1, min(jobs or len(os.sched_getaffinity(0)), len(waiting)))
     try:
         while waiting or busy:
@@ -89,11 +92,19 @@ def run_local(function: Function, tasks: Sequence[Task], jobs: int | None = None
                     continue
                 busy[worker.pipe] = (worker, task, number)
             for pipe in wait(list(busy)):
-                worker, task, number = busy.pop(pipe)
+                worker, task, number = busy[pipe]
                 try:
-                    value, error, cpu_s = worker.pipe.recv()
+                    answer = worker.pipe.recv()
+                    if answer == _READY:
+                        ready.add(pipe)
+                        continue
+                    value, error, cpu_s = answer
+                    del busy[pipe]
                 except (EOFError, OSError):
+                    del busy[pipe]
                     _end(worker)
+                    if pipe not in ready:
+                        raise _no_start(worker) from None
                     if number < MOST_ATTEMPTS:
                         waiting.appendleft((task, number + 1))
                     else:
@@ -111,6 +122,14 @@ def run_local(function: Function, tasks: Sequence[Task], jobs: int | None = None
         for worker in [*idle, *(worker for worker, _, _ in busy.values())]:
             worker.process.join(5)
             _end(worker)
+
+
+def _no_start(worker: _Worker) -> UsageError:
+    """A process that ended before it took a task: so would the next one."""
+    return UsageError(
+        f"a worker process ended while it started (exit {worker.process.exitcode}); in a script of your own, put the "
+        "call under if __name__ == '__main__':, because every worker reads the script first"
+    )
 
 
 def _start(function: Function) -> _Worker:

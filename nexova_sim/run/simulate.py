@@ -6,28 +6,25 @@ import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from threading import Event, local
+from threading import Event
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import yaml
 
 from nexova_sim.base.errors import ConfigError
 from nexova_sim.base.hashing import code_hash, hash_value, run_id
 from nexova_sim.config.types import ResolvedFleet
 from nexova_sim.dataset.stage import Stage, explain_os_error, is_same, staged
-from nexova_sim.dataset.write import Source, WriteOptions, file_entry, part_path, write_manifest, write_table
+from nexova_sim.dataset.write import Source, WriteOptions, part_path, write_manifest
+from nexova_sim.run.block import SIMULATE_ROOMS, keep_or_write, write_block
+from nexova_sim.run.engines import Engine, check_engine
+from nexova_sim.run.spread import spread_blocks
 from nexova_sim.schema.manifest import FileEntry, Manifest, load_manifest
 from nexova_sim.simulate import tables
-from nexova_sim.simulate.blocks import run_block_periods
-from nexova_sim.simulate.life import end_branches, trace_life
-from nexova_sim.simulate.plan import FleetPlan, plan_block, plan_fleet
+from nexova_sim.simulate.plan import FleetPlan, plan_fleet
 
 Progress = Callable[[int, int], None]
-# Arrays that each thread reuses from block to block.
-_pools = local()
-_ROOMS = ("base", "kernels", "schema", "simulate", "dataset")
 
 
 class SimulateResult(NamedTuple):
@@ -50,17 +47,18 @@ def fleet_hash(resolved: ResolvedFleet) -> str:
 
 def default_folder(resolved: ResolvedFleet, results: Path = Path("results")) -> Path:
     """Where a simulation goes when no ``--out`` is given: results/simulate/<name>/<run id>."""
-    return results / "simulate" / resolved.fleet.name / run_id(fleet_hash(resolved), code_hash(*_ROOMS))
+    return results / "simulate" / resolved.fleet.name / run_id(fleet_hash(resolved), code_hash(*SIMULATE_ROOMS))
 
 
 def simulate(resolved: ResolvedFleet, out: Path | None = None, jobs: int | None = None, overwrite: bool = False,
-             progress: Progress = no_progress) -> SimulateResult:  # fmt: skip
+             progress: Progress = no_progress, engine: Engine | None = None) -> SimulateResult:  # fmt: skip
     """Simulate a fleet into a dataset folder; same configuration and seed give the same bytes, whatever ``jobs``.
 
-    An interrupted run is completed by calling again. Raises ConfigError for a configuration that cannot be run,
-    DataError when the disk refuses.
+    Without ``engine`` on threads of this process, else each block of machines is a task of the engine, whose workers
+    must all see ``out``. An interrupted run is completed by calling again. Raises ConfigError for a configuration that
+    cannot be run, DataError when the disk refuses.
     """
-    config_hash, code = fleet_hash(resolved), code_hash(*_ROOMS)
+    config_hash, code = fleet_hash(resolved), code_hash(*SIMULATE_ROOMS)
     folder = out or default_folder(resolved)
     ident = run_id(config_hash, code)
     if is_same(folder, config_hash, code):
@@ -68,11 +66,14 @@ def simulate(resolved: ResolvedFleet, out: Path | None = None, jobs: int | None 
     n_jobs = jobs if jobs is not None else len(os.sched_getaffinity(0))
     if n_jobs < 1:
         raise ConfigError(f"--jobs {n_jobs}: must be at least 1")
+    if engine is not None:
+        check_engine(engine)
     plan = plan_fleet(resolved)
     if any(p.n_slots < 1 for p in plan.periods):
         raise ConfigError("days: the span is shorter than one slot")
     with staged(folder, {"config": config_hash, "code": code}, overwrite) as stage:
-        entries = _write_blocks(stage, plan, n_jobs, progress)
+        entries = (_write_blocks(stage, plan, n_jobs, progress) if engine is None
+                   else spread_blocks(stage, plan, (config_hash, code), engine, progress))  # fmt: skip
         entries += _write_fleet(stage, plan)
         fleet = resolved.fleet
         end_s = plan.start_s + fleet.n_slots * fleet.slot_s
@@ -125,56 +126,6 @@ def _write_blocks(stage: Stage, plan: FleetPlan, jobs: int, progress: Progress) 
     return [entry for future in futures for entry in future.result()]
 
 
-def write_block(stage: Stage, plan: FleetPlan, number: int, stop: Event, step: Callable[[], None]) -> list[FileEntry]:
-    """Simulate one block and write its files; files that an interrupted run completed are kept, not written again."""
-    block = plan_block(plan, number)
-    output = plan.resolved.fleet.output
-    options = WriteOptions(output.row_group_rows, output.compression_level)
-    paths = {p.number: part_path("readings", p.label, number) for p in plan.periods}
-    wanted = frozenset(n for n, path in paths.items() if path not in stage.done)
-    entries = []
-    kept = []
-    for chunk in run_block_periods(plan, block, wanted, _pools.__dict__):
-        if stop.is_set():
-            return []
-        path = paths[chunk.period.number]
-        if chunk.period.number in wanted:
-            entries.append(write_table(stage, path, tables.readings_table(plan, block, chunk), options))
-        else:
-            entries.append(file_entry(stage, path))
-        nothing = np.empty((0, 0), np.float32)
-        kept.append(
-            chunk._replace(
-                power_kw=nothing,
-                temperature_c=nothing,
-                vibration_mm_s=nothing,
-                runtime_h=nothing,
-                status=nothing,
-                keep=None,
-            )
-        )
-        step()
-    cleared = kept[-1].state.cleared
-    branch = np.concatenate([c.branch for c in kept] + [end_branches(plan, block, kept[-1].state, cleared)])
-    code = np.concatenate([c.event_code for c in kept])
-    value = np.concatenate([c.event_value for c in kept])
-    life = trace_life(plan, block, branch, code, value)
-    for chunk in kept:
-        table = tables.truth_table(plan, block, chunk, life, cleared)
-        if table.num_rows:
-            entries.append(_keep_or_write(stage, part_path("truth", chunk.period.label, number), table, options))
-    for name, table in (
-        ("labels", tables.labels_table(plan, block, cleared)),
-        ("events", tables.events_table(plan, block, code, value)),
-    ):
-        entries.append(_keep_or_write(stage, part_path(name, None, number), table, options))
-    return entries
-
-
-def _keep_or_write(stage: Stage, path: str, table: pa.Table, options: WriteOptions) -> FileEntry:
-    return file_entry(stage, path) if path in stage.done else write_table(stage, path, table, options)
-
-
 def _write_fleet(stage: Stage, plan: FleetPlan) -> list[FileEntry]:
     makers = {
         "machines": tables.machines_table,
@@ -182,9 +133,7 @@ def _write_fleet(stage: Stage, plan: FleetPlan) -> list[FileEntry]:
         "factories": tables.factories_table,
         "weather": tables.weather_table,
     }
-    return [
-        _keep_or_write(stage, part_path(name, None, 0), make(plan), WriteOptions()) for name, make in makers.items()
-    ]
+    return [keep_or_write(stage, part_path(name, None, 0), make(plan), WriteOptions()) for name, make in makers.items()]
 
 
 def outline(resolved: ResolvedFleet, out: Path | None = None) -> dict[str, object]:

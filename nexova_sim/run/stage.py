@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +48,7 @@ class Stage(NamedTuple):
     uses: tuple[str, ...] = ()
 
 
+@cache
 def stage_code(stage: Stage) -> str:
     """Fingerprint of the code a stage runs through."""
     package = Path(__file__).resolve().parent.parent

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from nexova_sim.base.errors import LockedError
 from nexova_sim.config.experiment import ResolvedExperiment, load_experiment
+from nexova_sim.run.cost import cpu_seconds
 from nexova_sim.run.experiment import identify, run_experiment
 
 TRIALS, RUNS = "trials", "runs"
@@ -48,8 +49,14 @@ def resolve(task: TrialTask) -> ResolvedExperiment:
 
 
 def run_trial(task: TrialTask) -> Trial:
-    """Run a trial and leave its record; stages that trials share are made once, by whoever comes first."""
-    begun, cpu_s = time.monotonic(), time.process_time()
+    """Run a trial and leave its record; stages that trials share are made once, by whoever comes first.
+
+    A trial whose record is there is not run again: a cluster repeats also what a lost worker had finished.
+    """
+    found = read_trial(Path(task.root), task.ident)
+    if found is not None:
+        return found
+    begun, cpu_s = time.monotonic(), cpu_seconds()
     root = Path(task.root)
     resolved = resolve(task)
     while True:
@@ -61,7 +68,7 @@ def run_trial(task: TrialTask) -> Trial:
     metrics: dict[str, Any] = {}
     for stage in done.stages:
         metrics |= flatten(stage.metrics, f"{stage.name}.")
-    trial = Trial(task.ident, metrics, round(time.process_time() - cpu_s, 4), round(time.monotonic() - begun, 4),
+    trial = Trial(task.ident, metrics, round(cpu_seconds() - cpu_s, 4), round(time.monotonic() - begun, 4),
                   done.folder.name)  # fmt: skip
     write_trial(root, trial)
     return trial
@@ -92,7 +99,7 @@ def write_trial(root: Path, trial: Trial) -> None:
     """Write a record under a name of its own, then rename: a reader finds all of it or nothing."""
     path = trial_path(root, trial.ident)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{uuid4().hex[:12]}.tmp")
     temporary.write_text(json.dumps(trial._asdict(), sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
     temporary.replace(path)
 

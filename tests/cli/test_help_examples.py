@@ -19,9 +19,13 @@ LONG = ("run", "sweep", "energy evaluate", "energy tune", "energy train", "rul e
 TOKEN = "NEXOVA_JWT_SECRET"
 WORN = "simulate -c configs/fleet/worn.yaml -o {}"
 RECORD = "decisions replay results/tiny -p scripted --no-judge --mode record"
+SMALL = ("run -c configs/experiment/small.yaml --set simulate.overrides.days=1 --set alerts=null --set report=null "
+         "-o results/run/small")  # fmt: skip
 # What must be there before an example can run.
 BEFORE = {
     "report": ["run -c configs/experiment/small.yaml"],
+    "runs show": [SMALL],
+    "runs diff": [f"{SMALL} --seed 8"],
     "decisions evaluate": ["decisions replay results/tiny -p never -p seed_rules -o results/decisions-tiny"],
     "decisions cassette lint": [f"{RECORD} --cassette results/decisions.jsonl -o results/recorded"],
     "decisions cassette diff": [f"{RECORD} --cassette results/a.jsonl -o results/ra",

@@ -64,7 +64,7 @@ def states(stages):
 
 def test_a_stage_that_cannot_work_is_refused_before_anything_is_written(tmp_path):
     resolved = load_experiment(write(tmp_path))
-    with pytest.raises(ConfigError, match=r"stage twin needs temperature_c.*stage decisions.*--set twin=null") as seen:
+    with pytest.raises(ConfigError, match=r"stage twin needs vibration_mm_s.*stage decisions.*--set twin=null") as seen:
         run_experiment(resolved, tmp_path / "out")
     assert set(seen.value.detail["unfit"]) == {"twin", "decisions"}
     with pytest.raises(ConfigError, match="unfit: skip"):
@@ -81,7 +81,7 @@ def test_or_skipped_with_its_reason_in_plan_run_records_and_report(tmp_path):
     assert states(done.stages) == {name: state.replace("to run", "ran") for name, state in plan.items()}
     assert done.stages[0].metrics["rows"]["readings"] == 96
     page = (done.folder / "report.html").read_text(encoding="utf-8")
-    assert "Left out: twin" in page and "needs temperature_c" in page and "nexova data verify ../stages/ingest" in page
+    assert "Left out: twin" in page and "needs vibration_mm_s" in page and "nexova data verify ../stages/ingest" in page
     assert "hidden truth" in read_manifest(done.folder)["stages"]["decisions"]["skipped"]
     (record,) = read_provenance(done.folder)
     assert len(record["inputs"]) == 2 and all(len(digest) == 64 for digest in record["inputs"].values())
@@ -150,19 +150,19 @@ def test_what_is_known_before_and_after(tmp_path, tiny_dataset):
     simulated = facts_of(tiny_dataset)
     assert simulated.source == "simulate" and simulated.most_lives >= 8
     assert not find_unfit(resolved, simulated, names)
-    whole = Facts("ingest", frozenset({"temperature_c"}), frozenset({"press"}), 9)
+    whole = Facts("ingest", frozenset({"vibration_mm_s"}), frozenset({"press"}), 9)
     assert "of a known kind (compressor" in find_unfit(resolved, whole, ("twin",))["twin"]
 
 
 def test_a_column_without_a_value_is_as_good_as_none(tmp_path):
-    rules = MAP.replace("}}", "}, temperature_c: {column: degc, unit: degC}}", 1).replace(
+    rules = MAP.replace("}}", "}, vibration_mm_s: {column: mms, unit: mm/s}}", 1).replace(
         "kind: press, ", "kind: pump, "
     )
-    rules = MAP.replace("kw, unit: kW}}", "kw, unit: kW}, temperature_c: {column: degc, unit: degC}}")
+    rules = MAP.replace("kw, unit: kW}}", "kw, unit: kW}, vibration_mm_s: {column: mms, unit: mm/s}}")
     path = write(tmp_path, rules=rules)
     for file in tmp_path.glob("*.csv"):
         lines = file.read_text().splitlines()
-        file.write_text("\n".join([lines[0] + ",degc", *(line + "," for line in lines[1:])]) + "\n")
+        file.write_text("\n".join([lines[0] + ",mms", *(line + "," for line in lines[1:])]) + "\n")
     settings = ["unfit=skip", "decisions=null", "ingest.overrides=[machines.press.kind=pump]"]
     resolved = load_experiment(path, settings)
     assert states(plan_experiment(resolved, tmp_path / "out"))["twin"] == "to run"

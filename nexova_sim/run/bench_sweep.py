@@ -50,6 +50,6 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         "sweep_overhead": Benchmark("sweep", "CPU-ms", 2.0, "max",
             "per trial, caller and worker together: configuration read and checked, identity, dispatch, result file, "
             "table; not the trial itself and not the start of workers (400 trials less 100, best of 3)",
-            lambda: min(overhead()[0] for _ in range(3))),
+            lambda: min(overhead()[0] for _ in range(3)), "time"),
     }
 )  # fmt: skip

@@ -130,7 +130,6 @@ _PUBLIC = {
     "show_run": "nexova_sim.run.runs",
     "diff_runs": "nexova_sim.run.runs_diff",
     "verify_run": "nexova_sim.run.runs_verify",
-    "Engine": "nexova_sim.run.engines",
     "plan_sweep": "nexova_sim.run.sweep",
     "Engine": "nexova_sim.run.engines",
     "Watch": "nexova_sim.run.sweep",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -97,9 +96,9 @@ def shown(value: object) -> str:
 
 
 @lru_cache(maxsize=512)
-def _parsed(text: str) -> bytes:
-    """A document as a pickle of ours: the trials of a sweep read the same texts again, and every reader gets a copy."""
-    return pickle.dumps(yaml.load(text, Loader=_StrictLoader))
+def _parsed(text: str) -> Any:  # noqa: ANN401
+    """A document, parsed once: the trials of a sweep read the same texts again. Readers get copies of it."""
+    return yaml.load(text, Loader=_StrictLoader)
 
 
 def parse_yaml(text: str, where: str) -> Any:  # noqa: ANN401
@@ -107,7 +106,7 @@ def parse_yaml(text: str, where: str) -> Any:  # noqa: ANN401
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{where}: {len(text)} characters; a configuration file may have at most {MAX_BYTES}")
     try:
-        return pickle.loads(_parsed(text)) if len(text) <= _MOST_KEPT else yaml.load(text, Loader=_StrictLoader)
+        return copy.deepcopy(_parsed(text)) if len(text) <= _MOST_KEPT else yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""

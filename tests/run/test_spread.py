@@ -145,6 +145,7 @@ SWEEP = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_sweep_outlives_a_killed_worker_of_its_cluster(cluster, tmp_path):
     overrides = {"dt_s": 3600, "load_interval_s": 3600}

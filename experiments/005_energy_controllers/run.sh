@@ -32,9 +32,10 @@ nexova energy tune --config configs/energy/tune_rule.yaml $SEARCH $ALL --out "$R
 nexova energy tune --config configs/energy/tune_context.yaml $SEARCH $ALL $BEGIN --out "$RUNS/context"
 nexova energy train --config configs/energy/train_alone.yaml $LEARN $ALL --out "$RUNS/alone"
 nexova energy train --config configs/energy/train_sac.yaml $SAC --set seeds=[0] --set "start=[$RUNS/bids/model-0.json]" --out "$RUNS/sac"
-nexova energy evaluate --config configs/energy/evaluate.yaml --days $DAYS $JUDGE --out "$RUNS/evaluate" \
-  --set "models.rule=[$(files rule)]" --set "models.bids=[$(files bids)]" --set "models.context=[$(files context)]" \
-  --set "models.ppo=[$(files ppo)]" --set "models.ppo_alone=[$(files alone)]" --set "models.sac=[$RUNS/sac/model-0.json]"
+MODELS="--set models.rule=[$(files rule)] --set models.bids=[$(files bids)] --set models.context=[$(files context)]"
+MODELS="$MODELS --set models.ppo=[$(files ppo)] --set models.ppo_alone=[$(files alone)]"
+MODELS="$MODELS --set models.sac=[$RUNS/sac/model-0.json]"
+nexova energy evaluate --config configs/energy/evaluate.yaml --days $DAYS $JUDGE $MODELS --out "$RUNS/evaluate"
 python $HERE/plot.py "$RUNS" "$RUNS/out"
 if [ "$1" != small ]; then
   cp "$RUNS/out/table.csv" results/reference/005_energy_controllers.csv

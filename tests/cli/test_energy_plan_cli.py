@@ -166,6 +166,21 @@ def test_explain_makes_the_plan_of_a_dataset_and_knows_other_controllers(capsys,
         find_plan(folder, resolved, "bau")
 
 
+@pytest.mark.parametrize("method", ["context", "ppo"])
+def test_a_trained_policy_plans_for_another_fleet_and_is_explained(capsys, tiny_dataset, tmp_path, root, method):
+    model = root / f"configs/energy/models/{method}-1.json"
+    done = plan(tiny_dataset, load_plan(CONFIG, FAST), str(model), tmp_path / "p")
+    assert done.summary["controller"] == method
+    name, moved = open_replay(done.folder).machines[0], set()
+    for time in ("06:15", "10:30", "16:45"):
+        code, text, _ = call(capsys, "explain", done.folder, "--machine", name, "--time", time, "--json")
+        told = json.loads(text)["data"]
+        place = next(r for r in told["admission"] if r["machine_id"] == name)
+        assert (code, place["granted_frac"]) == (0, pytest.approx(told["wanted_frac"], abs=1e-4))
+        moved.add(told["bid"]["moved_factor"])
+    assert moved - {1.0}
+
+
 def test_a_replay_costs_what_the_plan_says(planned):
     replay = open_replay(planned.folder)
     trace = trace_day(replay.controller, replay.site, replay.day)

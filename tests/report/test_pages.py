@@ -234,7 +234,9 @@ def test_keys_go_through_the_page_in_order(opened):
 
 def test_print_has_every_page_whatever_is_on_the_screen(opened):
     goto(opened, "rul")
+    opened.size(1039)  # what a page of A4 across leaves between its margins
     opened.media("dark", "print")
+    assert opened.run("document.documentElement.scrollWidth") <= 1039
     assert shown(opened) == list(PAGES)
     assert opened.run("getComputedStyle(document.querySelector('nav')).display") == "none"
     made = opened.call("Page.printToPDF", printBackground=True, generateDocumentOutline=True, preferCSSPageSize=True)

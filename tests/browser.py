@@ -21,7 +21,7 @@ PLUG = """import fcntl, os, sys
 ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
 os.dup2(ends[0], 3), os.dup2(ends[1], 4)
 os.execv(sys.argv[3], sys.argv[3:])"""
-LIMIT_S = 60.0
+LIMIT_S = 300.0
 
 
 class Browser:

@@ -45,6 +45,10 @@ def run_dask(function: Function, tasks: Sequence[Task], engine: Engine) -> Itera
             jobs = engine.jobs or len(os.sched_getaffinity(0))
             cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None)
         client = Client(cluster or engine.scheduler, timeout=10)
+    except ValueError as error:
+        raise ConfigError(
+            f"--scheduler {engine.scheduler}: {error}; give an address like tcp://192.168.0.7:8786"
+        ) from error
     except OSError as error:
         raise ServiceError(
             f"--scheduler {engine.scheduler}: no Dask scheduler answers there ({error}); check the address"

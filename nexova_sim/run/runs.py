@@ -106,7 +106,9 @@ def find_run(address: str, root: Path = Path("results")) -> Run:
 def _latest(root: Path, back: int) -> Run:
     there = [run for run in find_runs(root) if run.manifest] if root.is_dir() else []
     if back >= len(there):
-        raise ConfigError(f"latest~{back}: there are only {len(there)} runs below {root}")
+        name = f"latest~{back}" if back else "latest"
+        only = f"there are only {len(there)} runs" if there else "there is no run"
+        raise ConfigError(f"{name}: {only} below {root}; 'nexova run' makes one")
     return sorted(there, key=lambda run: ((run.folder / MANIFEST_NAME).stat().st_mtime_ns, run.ident))[-1 - back]
 
 

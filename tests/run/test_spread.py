@@ -184,6 +184,11 @@ def test_a_script_without_its_guard_is_told_and_does_not_go_on_for_ever(tmp_path
     assert issubclass(UsageError, Exception) and callable(run_local)
 
 
+def test_an_address_that_is_none_is_refused(fleet, tmp_path):
+    with pytest.raises(ConfigError, match=r"--scheduler nonsense: .*give an address like tcp://"):
+        simulate(fleet[0], tmp_path / "out", engine=Engine("dask", None, "nonsense"))
+
+
 def test_overhead_is_measured_from_real_sweeps():
     per_trial, own = overhead(4, 24)
     # The bar itself is judged by the benchmark; twenty trials are too few for it.

@@ -282,7 +282,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             simulate_vs_pyarrow,
         ),
         "simulate_rate": Benchmark(
-            "simulate", "M readings/CPU-s", 7.0, "min",
+            "simulate", "M readings/CPU-s", 10.0, "min",
             "14 M readings end to end after compile, one thread, best of 5",
             simulate_rate,
         ),

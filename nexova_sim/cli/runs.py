@@ -102,5 +102,7 @@ def verify(run: RunArgument, root: RootFlag = Path("results"), jobs: JobsFlag = 
         found = verify_run(run, root, jobs, scratch, lambda _stage, part, of: progress(part, of))
     data = {**found._asdict(), "folder": str(found.folder)}
     echo.result(data, f"{found.folder}: made again, {found.files} files, the same bytes", found.run_id)
+    if found.timed:
+        echo.note(f"{len(found.timed)} of them differ in measured times only: {'; '.join(found.timed[:8])}")
     if not found.is_same_code:
         echo.note("it was made by other code than is here now, with the same outcome")

@@ -6,21 +6,31 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nexova_sim.base.errors import CheckFailedError, ConfigError, DataError
 from nexova_sim.base.hashing import hash_file
 from nexova_sim.dataset.stage import explain_os_error
 from nexova_sim.run.experiment import identify, run_experiment
-from nexova_sim.run.records import read_manifest, read_resolved
+from nexova_sim.run.records import read_json, read_manifest, read_resolved
 from nexova_sim.run.runs import Run, StageState, find_run, stage_states
 
 # The second copy needs the room of the first, and while a stage is written a little more.
 _ROOM_FACTOR, _ROOM_BYTES = 1.2, 50_000_000
 
 
+# Measured times that some stages keep among their results, and hashes that follow from them; every file of a list of
+# files is compared by itself.
+_COSTS = frozenset({"cpu_s", "wall_s", "training_s", "inference_s_per_million", "cpu_us_per_decision",
+                    "manifest_sha256", "files"})  # fmt: skip
+_SHOWS_COSTS = "report"
+
+
 class Verified(NamedTuple):
-    """What a verification found. ``differs``: one line per file that is not the same, with the reason."""
+    """What a verification found. ``differs``: one line per file that is not the same, with the reason.
+
+    ``timed``: files that differ in measured times only, and the report that shows these times.
+    """
 
     folder: Path
     run_id: str
@@ -28,6 +38,21 @@ class Verified(NamedTuple):
     files: int
     bytes: int
     differs: tuple[str, ...]
+    timed: tuple[str, ...]
+
+
+def differs_in_costs(first: Path, second: Path) -> bool:
+    """Whether two JSON files are equal but for measured times."""
+    if first.suffix != ".json":
+        return False
+    one, other = read_json(first), read_json(second)
+    return one is not None and other is not None and _timeless(one) == _timeless(other)
+
+
+def _timeless(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        return {key: _timeless(part) for key, part in value.items() if key not in _COSTS}
+    return [_timeless(part) for part in value] if isinstance(value, list) else value
 
 
 def verify_run(address: str, root: Path = Path("results"), jobs: int | None = None, scratch: Path | None = None,
@@ -46,17 +71,22 @@ def verify_run(address: str, root: Path = Path("results"), jobs: int | None = No
     _check_room(place, sum(s.bytes for s in stages))
     is_same_code = identify(resolved) == run.ident
     differs: list[str] = []
+    timed: list[str] = []
     try:
         with tempfile.TemporaryDirectory(prefix="nexova-verify-", dir=place) as name:
             again = run_experiment(resolved, Path(name), jobs=jobs, watch=watch)
             made = {stage.name: stage.folder for stage in again.stages if stage.state != "skipped"}
             for stage in stages:
-                differs += compare_stage(stage, made.get(stage.name))
-            differs += _exports(run, again.folder, [path.name for path in again.exports])
+                lines, costs = compare_stage(stage, made.get(stage.name))
+                if stage.name == _SHOWS_COSTS and timed and not differs:
+                    lines, costs = [], costs + lines
+                differs += lines
+                timed += costs
+            differs += _exports(run, stages, [path.name for path in again.exports])
     except OSError as error:
         raise explain_os_error(error, place) from error
     found = Verified(run.folder, run.ident, is_same_code, sum(s.files for s in stages), sum(s.bytes for s in stages),
-                     tuple(differs))  # fmt: skip
+                     tuple(differs), tuple(timed))  # fmt: skip
     if differs:
         why = "" if is_same_code else "; it was made by other code or inputs than are here now, which may be the reason"
         shown = "; ".join(differs[:20]) + (f"; ... {len(differs) - 20} more" if len(differs) > 20 else "")
@@ -87,12 +117,13 @@ def _listed(folder: Path) -> dict[str, str] | None:
         return None
 
 
-def compare_stage(stage: StageState, again: Path | None) -> list[str]:
-    """One line per file of a stage that is damaged, or that is not the same in the folder ``again``."""
+def compare_stage(stage: StageState, again: Path | None) -> tuple[list[str], list[str]]:
+    """One line per file of a stage that is damaged or not the same in ``again``; those that differ in times apart."""
     first, second = _listed(stage.folder), None if again is None else _listed(again)
     if first is None or second is None:
-        return [f"{stage.name}: {'not there any more' if first is None else 'could not be made again'}"]
-    found = []
+        return [f"{stage.name}: {'not there any more' if first is None else 'could not be made again'}"], []
+    found, timed = [], []
+    assert again is not None
     for path in sorted({*first, *second}):
         target = stage.folder / path
         if path in first and (not target.is_file() or hash_file(target) != first[path]):
@@ -102,15 +133,17 @@ def compare_stage(stage: StageState, again: Path | None) -> list[str]:
         elif path not in first:
             found.append(f"{stage.name}/{path}: is new")
         elif first[path] != second[path]:
-            found.append(f"{stage.name}/{path}: {first[path][:12]} was, {second[path][:12]} is")
-    return found
+            lines = timed if differs_in_costs(target, again / path) else found
+            lines.append(f"{stage.name}/{path}: {first[path][:12]} was, {second[path][:12]} is")
+    return found, timed
 
 
-def _exports(run: Run, again: Path, names: list[str]) -> list[str]:
+def _exports(run: Run, stages: list[StageState], names: list[str]) -> list[str]:
     """Lines for the files copied beside the run's records that are not what their stage left."""
     found = []
     for name in names:
         ours = run.folder / name
-        if not ours.is_file() or hash_file(ours) != hash_file(again / name):
+        left = [hashes[name] for stage in stages if name in (hashes := _listed(stage.folder) or {})]
+        if not ours.is_file() or hash_file(ours) not in left:
             found.append(f"{name}: {'differs' if ours.is_file() else 'is missing'}")
     return found

@@ -13,7 +13,7 @@ from nexova_sim.config.experiment import load_experiment
 from nexova_sim.run.experiment import run_experiment
 from nexova_sim.run.runs import find_run, find_runs, list_runs, read_config, show_run, stage_states, state_of
 from nexova_sim.run.runs_diff import change, diff_runs, flat
-from nexova_sim.run.runs_verify import compare_stage, verify_run
+from nexova_sim.run.runs_verify import compare_stage, differs_in_costs, verify_run
 
 SMALL = """
 name: small
@@ -151,8 +151,8 @@ def test_what_differs_is_listed_and_the_second_copy_is_removed(copied, tmp_path)
     assert "describe/description.json: damaged since" in differs
     assert "alerts: not there any more" in differs and "report.html: differs" in differs
     assert len(seen.value.detail["differs"]) == 3 and list(scratch.iterdir()) == []
-    assert compare_stage(stages["simulate"], stages["simulate"].folder) == []
-    assert compare_stage(stages["simulate"], None) == ["simulate: could not be made again"]
+    assert compare_stage(stages["simulate"], stages["simulate"].folder) == ([], [])
+    assert compare_stage(stages["simulate"], None) == (["simulate: could not be made again"], [])
 
 
 def test_other_bytes_are_told_from_damage(copied, tmp_path):
@@ -160,13 +160,23 @@ def test_other_bytes_are_told_from_damage(copied, tmp_path):
     stage = next(s for s in stage_states(find_run(str(folder))) if s.name == "describe")
     again = tmp_path / "again"
     shutil.copytree(stage.folder, again)
+    (again / "description.json").write_text('{"x": 1}')
     manifest = json.loads((again / "manifest.json").read_text())
     manifest["files"] = [{**f, "sha256": "0" * 64} for f in manifest["files"][1:]] + [
         {"path": "new", "sha256": "0", "bytes": 1}
     ]
     (again / "manifest.json").write_text(json.dumps(manifest))
-    lines = "\n".join(compare_stage(stage, again))
+    lines = "\n".join(compare_stage(stage, again)[0])
     assert "is not made any more" in lines and "was, 000000000000 is" in lines and "describe/new: is new" in lines
+
+
+def test_measured_times_are_no_difference(tmp_path):
+    one, other = tmp_path / "a.json", tmp_path / "b.json"
+    one.write_text(json.dumps({"rows": [{"cpu_s": 1.0, "x": 1}], "training_s": 2}))
+    other.write_text(json.dumps({"rows": [{"cpu_s": 1.5, "x": 1}], "training_s": 3}))
+    assert differs_in_costs(one, other)
+    other.write_text(json.dumps({"rows": [{"cpu_s": 1.5, "x": 2}], "training_s": 3}))
+    assert not differs_in_costs(one, other) and not differs_in_costs(tmp_path / "a.txt", other)
 
 
 def test_no_room_is_said_before_anything_is_made(made, tmp_path, monkeypatch):

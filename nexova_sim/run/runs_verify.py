@@ -122,7 +122,8 @@ def compare_stage(stage: StageState, again: Path | None) -> tuple[list[str], lis
     first, second = _listed(stage.folder), None if again is None else _listed(again)
     if first is None or second is None:
         return [f"{stage.name}: {'not there any more' if first is None else 'could not be made again'}"], []
-    found, timed = [], []
+    found: list[str] = []
+    timed: list[str] = []
     assert again is not None
     for path in sorted({*first, *second}):
         target = stage.folder / path

@@ -204,5 +204,5 @@ def test_the_linear_policy_is_tuned_and_compared(tmp_path):
     assert "lower bound" in found.stdout
     assert "context minus bids" in found.stdout
     assert "below it: 0" in found.stdout
-    wrong = call("evaluate", *flags(["also_against=[ppo]"]), "--dry-run")
+    wrong = call("evaluate", *flags(["also_against=[sac]"]), "--dry-run")
     assert isinstance(wrong.exception, ConfigError)

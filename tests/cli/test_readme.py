@@ -1,4 +1,4 @@
-"""Every command and the Python of README and recipes, run as a reader would, in an empty folder."""
+"""Every command and the Python of README and docs/, run as a reader would, each page in an empty folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 
 from nexova_sim.cli.app import run
 
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "cli.md")]
 EXPORT = "timestamp,machine,power_kw,temperature_c,vibration_mm_s\n" + "".join(
     f"2026-01-01T00:{m:02d}:00Z,p1,{10 + m % 3},50.5,1.2\n" for m in range(60)
 )
@@ -26,29 +28,31 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines if line.startswith("nexova ")]
 
 
-def test_readme_runs(root: Path, tmp_path: Path):
-    text = (root / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    text = page.read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "export.csv").write_text(EXPORT)
-    found = commands(text)
-    assert len(found) >= 15
-    for words in found:
-        command = [sys.executable, "-m", "nexova_sim", *words]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{shlex.join(words)}\n{done.stderr}"
+    for block in blocks(text, "yaml"):
+        (tmp_path / re.match(r"# (\w+\.yaml)\n", block)[1]).write_text(block)
+    assert commands(text) or page.stem == "measured"
+    for words in commands(text):
+        assert run(words) == 0, f"{shlex.join(words)}\n{capsys.readouterr().err[-2000:]}"
+    if page.stem == "recipes":
+        first, second = (tmp_path / "results" / name / "manifest.json" for name in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
     for code in blocks(text, "python"):
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
 
-def test_recipes_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    text = (root / "docs" / "recipes.md").read_text(encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "export.csv").write_text(EXPORT)
-    for block in blocks(text, "yaml"):
-        (tmp_path / re.match(r"# (\w+\.yaml)\n", block)[1]).write_text(block)
-    recipes = re.split(r"^## ", text, flags=re.M)[1:]
+def test_recipes_have_commands():
+    recipes = re.split(r"^## ", (ROOT / "docs/recipes.md").read_text(encoding="utf-8"), flags=re.M)[1:]
     assert len(recipes) >= 15 and all(commands(recipe) for recipe in recipes)
-    for words in commands(text):
-        assert run(words) == 0, f"{shlex.join(words)}\n{capsys.readouterr().err[-2000:]}"
-    first, second = (tmp_path / "results" / name / "manifest.json" for name in ("first", "second"))
-    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_links_lead_somewhere(page: Path):
+    targets = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (page.parent / target).exists()] == []

@@ -101,11 +101,16 @@ def _judged(found: dict[str, Any]) -> dict[str, Any]:
             told = {label: _share(row[key]) for label, key in shares.items()}
             rows.append({"name": _NAMES[name], **told, **{k: row[k] for k in _FIGURES}})
     curve = found["curve"]
-    line = [("--series0", curve["recall"], curve["precision"], False),
+    # Without a fault there is no recall, and nothing to draw.
+    known = [
+        (r, p) for r, p in zip(curve["recall"], curve["precision"], strict=True) if r is not None and p is not None
+    ]
+    line = [("--series0", [r for r, _ in known], [p for _, p in known], False),
             ("--muted", [0.0, 1.0], [curve["prevalence"] or 0.0] * 2, False)]  # fmt: skip
     faults = [{**f, "found": _share(f["found"]), "detectable": _share(f["detectable"])} for f in found["by_fault"]]
     bands = [{**b, "found": _share(b["found"])} for b in found["by_severity"]]
-    picture = square(line, "recall", "precision", "Precision against recall of hourly cells, and the prevalence")
+    label = "Precision against recall of hourly cells, and the prevalence"
+    picture = square(line, "recall", "precision", label) if known else ""
     return {"rows": rows, "faults": faults, "bands": bands, "curve": picture, "about": found["judged"],
             "gate": found["gate"], "ap": curve["ap"]}  # fmt: skip
 

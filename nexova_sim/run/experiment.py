@@ -20,7 +20,7 @@ from nexova_sim.config.experiment import ResolvedExperiment
 from nexova_sim.config.ingest_stage import IngestPart
 from nexova_sim.dataset.stage import PLAN_NAME, explain_os_error, staged, write_durably
 from nexova_sim.run.cost import cpu_seconds
-from nexova_sim.run.fitness import CHECKS, check_fit, facts_before, facts_of
+from nexova_sim.run.fitness import CHECKS, check_fit, facts_before, facts_of, skip_after
 from nexova_sim.run.provenance import provenance
 from nexova_sim.run.records import (
     CONFIG_NAME,
@@ -221,7 +221,12 @@ def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, select
             if why == _DAMAGED_MANIFEST:
                 # The folder is ours, named by its content, but nothing in it can be trusted or told apart any more.
                 shutil.rmtree(node.folder)
-            _run_stage(node, resolved, skipped, jobs, watch)
+            try:
+                _run_stage(node, resolved, skipped, jobs, watch)
+            except DataError as error:
+                skipped = skipped | skip_after(resolved, name, names, error)
+                done.append(StageRun(name, node.id, node.folder, "skipped", skipped[name], 0.0, {}))
+                continue
             cpu_s = round(cpu_seconds() - cpu_s, 3)
             if node.stage.gives == "dataset":
                 # Now more is known than the configuration could tell.

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from nexova_sim.base.errors import ConfigError
+from nexova_sim.base.errors import ConfigError, DataError
 from nexova_sim.config.alert import AlertPolicy
 from nexova_sim.config.experiment import ResolvedExperiment
 from nexova_sim.config.ingest_stage import IngestPart
@@ -124,6 +124,9 @@ CHECKS: Mapping[str, Callable[[Facts, Any], str | None]] = MappingProxyType(
     }
 )
 
+# Without one of these an experiment still has something to say; without its dataset or its report it has not.
+SKIPPABLE = frozenset({*CHECKS, "anomaly", "approvals"})
+
 
 def find_unfit(resolved: ResolvedExperiment, facts: Facts, names: tuple[str, ...]) -> dict[str, str]:
     """Stages of ``names`` that cannot work on the dataset, each with its reason; all that needs them too."""
@@ -146,4 +149,17 @@ def check_fit(resolved: ResolvedExperiment, facts: Facts, names: tuple[str, ...]
         raise ConfigError(
             f"{resolved.experiment.name}: {told}. Take the sections out ({', '.join(f'--set {n}=null' for n in found)})"
             ", or say 'unfit: skip'", unfit=found)  # fmt: skip
+    return found
+
+
+def skip_after(resolved: ResolvedExperiment, name: str, names: tuple[str, ...], error: DataError) -> dict[str, str]:
+    """What is skipped when stage ``name`` met data it cannot work on (too short, say); raises ``error`` otherwise.
+
+    Only with ``unfit: skip``, only for stages that work on a dataset, and never for what the disk refused.
+    """
+    if resolved.experiment.unfit != "skip" or name not in SKIPPABLE or isinstance(error.__cause__, OSError):
+        raise error
+    found = {name: f"could not work on these data: {error}"}
+    if name == "alerts" and "approvals" in names:
+        found["approvals"] = "needs alerts, and the stage alerts could not work either"
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import subprocess
@@ -14,9 +15,18 @@ from nexova_sim.cli.app import run
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "cli.md")]
-EXPORT = "timestamp,machine,power_kw,temperature_c,vibration_mm_s\n" + "".join(
-    f"2026-01-01T00:{m:02d}:00Z,p1,{10 + m % 3},50.5,1.2\n" for m in range(60)
-)
+N_HOURS = 576
+
+
+def export() -> str:
+    """Hourly readings of two machines for 24 days: two shifts a day, no faults."""
+    lines = ["timestamp,machine,power_kw,temperature_c,vibration_mm_s"]
+    for hour in range(N_HOURS):
+        for m in (1, 2):
+            power = (10.0 + m if 6 <= hour % 24 < 22 else 1.0) + math.sin(hour * m)
+            rest = f"{power:.2f},{20 + 3 * power:.1f},{0.5 + 0.1 * power + 0.05 * math.cos(3 * hour):.2f}"
+            lines.append(f"2026-01-{1 + hour // 24:02d}T{hour % 24:02d}:00:00Z,p{m},{rest}")
+    return "\n".join(lines) + "\n"
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -32,7 +42,7 @@ def commands(text: str) -> list[list[str]]:
 def test_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     text = page.read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "export.csv").write_text(EXPORT)
+    (tmp_path / "export.csv").write_text(export())
     for block in blocks(text, "yaml"):
         (tmp_path / re.match(r"# (\w+\.yaml)\n", block)[1]).write_text(block)
     assert commands(text) or page.stem == "measured"

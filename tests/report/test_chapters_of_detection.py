@@ -81,3 +81,15 @@ def test_pictures():
     assert strip.count("<rect") == 2
     assert 'width="400.0"' in strip
     assert "rect" not in cells([], ("--a",), "s")
+
+
+def test_without_a_fault_there_is_no_curve(done, tmp_path):
+    copy = tmp_path / "quiet"
+    shutil.copytree(folder_of(done, "anomaly"), copy)
+    found = json.loads((copy / "evaluation.json").read_text(encoding="utf-8"))
+    assert "Precision and recall of the score" in anomaly_html(copy)[0]
+    found["curve"] = {**found["curve"], "recall": [None] * len(found["curve"]["recall"]), "prevalence": 0.0, "ap": None}
+    (copy / "evaluation.json").write_text(json.dumps(found), encoding="utf-8")
+    html, _ = anomaly_html(copy)
+    assert "Scores over time" in html
+    assert "Precision and recall of the score" not in html

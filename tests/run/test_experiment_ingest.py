@@ -16,7 +16,7 @@ from nexova_sim.config.ingest_stage import IngestPart, read_ingest_stage
 from nexova_sim.dataset.read import open_dataset
 from nexova_sim.run.cost import cpu_seconds
 from nexova_sim.run.experiment import Selection, plan_experiment, run_experiment
-from nexova_sim.run.fitness import CHECKS, Facts, check_fit, facts_before, facts_of, find_unfit
+from nexova_sim.run.fitness import CHECKS, Facts, check_fit, facts_before, facts_of, find_unfit, skip_after
 from nexova_sim.run.provenance import package_versions, processor
 from nexova_sim.run.records import (
     json_text,
@@ -213,3 +213,27 @@ def test_provenance_names_machine_and_packages():
     assert processor()["cores"] >= processor()["cores_usable"] >= 1 and processor()["model"]
     found = package_versions()
     assert {"python", "numpy", "numba", "scipy", "pandas", "duckdb", "llvmlite"} <= set(found) and "ruff" not in found
+
+
+def test_data_that_are_too_short_are_skipped_or_refused(tmp_path):
+    """Anomalies cannot be learned from two days; with skip the report says so, without it the run ends there."""
+    experiment = EXPERIMENT.replace("twin: {}\ndecisions: {}", "anomaly: {}")
+    written = write(tmp_path, experiment)
+    with pytest.raises(DataError):
+        run_experiment(load_experiment(written), tmp_path / "refused")
+    done = run_experiment(load_experiment(written, ["unfit=skip"]), tmp_path / "skipped")
+    states = {stage.name: stage.state for stage in done.stages}
+    assert states["anomaly"] == "skipped" and states["report"] == "ran"
+    assert read_manifest(done.folder)["stages"]["anomaly"]["skipped"].startswith("could not work on these data: ")
+
+
+def test_what_may_be_skipped_afterwards(tmp_path):
+    skip, refuse = (load_experiment(write(tmp_path), [f"unfit={word}"]) for word in ("skip", "refuse"))
+    names = ("alerts", "approvals", "report")
+    assert set(skip_after(skip, "alerts", names, DataError("too short"))) == {"alerts", "approvals"}
+    refused = DataError("the disk is full")
+    refused.__cause__ = OSError(28, "No space left on device")
+    for resolved, name, error in ((refuse, "alerts", DataError("too short")), (skip, "alerts", refused),
+                                  (skip, "report", DataError("too short"))):  # fmt: skip
+        with pytest.raises(DataError):
+            skip_after(resolved, name, names, error)

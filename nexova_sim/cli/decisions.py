@@ -152,7 +152,7 @@ def autonomy(config: ConfigFlag = "configs/sweep/autonomy.yaml", settings: SetFl
              quiet: QuietFlag = False) -> None:  # fmt: skip
     """Cost of the fleet against approval latency and autonomy level: what a person in the loop costs and saves.
 
-    Example: nexova decisions autonomy --config configs/sweep/autonomy.yaml
+    Example: nexova decisions autonomy --config configs/sweep/autonomy.yaml --dry-run
     """
     echo.configure(as_json, quiet)
     from nexova_sim.config.autonomy import load_autonomy

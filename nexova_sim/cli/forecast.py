@@ -74,6 +74,8 @@ def predict(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: S
         return
     done = verb.predict(dataset, rules, out, overwrite, jobs, model)
     found = done.result
+    if str(found["fit"]).startswith("again"):
+        echo.note(f"--model {model}: was fitted to other data; its settings were fitted anew to these")
     for row in [r for r in found["series"] if r["why"]][:_MOST_ROWS]:
         echo.note(f"{row['series']}: {'left out' if row['model'] is None else 'by ' + row['model']}, {row['why']}")
     shown = sorted(found["series"], key=lambda r: -(r["week_kwh"] or 0.0))[:_MOST_ROWS]

@@ -53,7 +53,12 @@ def sweep(config: SweepArgument, settings: SetFlag = None, out: OutFlag = None, 
     echo.note(
         f"{done.n_ran} trials ran, {done.n_cached} were there, {len(done.failures)} failed; {done.cpu_s:.1f} CPU-s"
     )
-    data = {"folder": str(done.folder), "n_ran": done.n_ran, "n_cached": done.n_cached, "cpu_s": done.cpu_s,
+    for pattern in done.unmatched:
+        echo.note(
+            f"metrics: {pattern!r} fits nothing that the trials measured; 'nexova runs show' lists what a run has"
+        )
+    data = {"unmatched": list(done.unmatched), "folder": str(done.folder),
+            "n_ran": done.n_ran, "n_cached": done.n_cached, "cpu_s": done.cpu_s,
             "failures": [f._asdict() for f in done.failures], "summary": done.summary}  # fmt: skip
     rows_shown = done.summary[:_MOST_LINES]
     heads = list(rows_shown[0]) if rows_shown else []

@@ -27,6 +27,7 @@ from nexova_sim.run.records import (
     METRICS_NAME,
     RUN_FORMAT,
     json_text,
+    read_manifest,
     write_json,
     write_provenance,
     write_resolved,
@@ -35,6 +36,7 @@ from nexova_sim.run.records import (
 from nexova_sim.run.stage import Stage, Work, stage_code
 from nexova_sim.run.stage_ingest import ingest_inputs
 from nexova_sim.run.stages import STAGES, check_stage
+from nexova_sim.schema.manifest import FORMAT as DATASET_FORMAT
 from nexova_sim.schema.manifest import MANIFEST_NAME, load_manifest
 
 FORMAT = "nexova-stage"
@@ -167,8 +169,17 @@ def _ident(resolved: ResolvedExperiment, nodes: Mapping[str, _Node]) -> str:
 def plan_experiment(resolved: ResolvedExperiment, out: Path | None = None,
                     selection: Selection = Selection()) -> tuple[StageRun, ...]:  # fmt: skip # noqa: B008
     """What a run would do: every chosen stage with its folder, and whether it is cached. Writes nothing."""
+    root = out or default_root(resolved)
+    _check_root(root)
     names, anew = _chosen(resolved, selection)
-    nodes = _nodes(resolved, out or default_root(resolved))
+    nodes = _nodes(resolved, root)
+    if selection.only:
+        _need_inputs(nodes, nodes[selection.only])
+    if resolved.fleet is not None and "simulate" in names:
+        # What simulating would refuse is refused here, too.
+        from nexova_sim.run.simulate import outline
+
+        outline(resolved.fleet)
     skipped = _check_fit(resolved, nodes, names)
     plan = []
     for name in names:
@@ -201,8 +212,7 @@ def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, select
     """
     started = datetime.now(UTC)
     root = out or default_root(resolved)
-    if root.exists() and not root.is_dir():
-        raise ConfigError(f"--out {root}: exists and is not a folder; choose another --out")
+    _check_root(root)
     names, anew = _chosen(resolved, selection)
     nodes = _nodes(resolved, root)
     if selection.only:
@@ -240,6 +250,16 @@ def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, select
     except OSError as error:
         raise explain_os_error(error, folder) from error
     return ExperimentResult(folder, ident, tuple(done), exports)
+
+
+def _check_root(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise ConfigError(f"--out {root}: exists and is not a folder; choose another --out")
+    for place in (root.resolve(), *root.resolve().parents):
+        if (read_manifest(place) or {}).get("format") == DATASET_FORMAT:
+            raise ConfigError(
+                f"--out {root}: lies inside the dataset {place}, which would no longer verify; choose another"
+            )
 
 
 def _need_inputs(nodes: Mapping[str, _Node], node: _Node) -> None:

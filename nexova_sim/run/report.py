@@ -12,7 +12,7 @@ from nexova_sim.config.experiment import ExperimentConfig, ReportStage
 from nexova_sim.config.load import apply_overrides, build
 from nexova_sim.dataset.stage import explain_os_error, write_durably
 from nexova_sim.run.experiment import find_damage
-from nexova_sim.run.records import RUN_FORMAT, read_json, read_manifest, read_resolved
+from nexova_sim.run.records import METRICS_NAME, RUN_FORMAT, read_json, read_manifest, read_resolved
 from nexova_sim.run.report_data import FILES, pages_of
 from nexova_sim.run.stages import STAGES
 from nexova_sim.schema.manifest import MANIFEST_NAME, load_manifest
@@ -45,6 +45,7 @@ def write_report(run: Path, formats: Sequence[str] = ("html",), settings: Sequen
         if name not in FILES:
             raise ConfigError(f"--format {name}: there is no such format; {suggest(name, FILES)}", got=name)
     run = find_run(run)
+    _check_out(out, bool(settings))
     record = read_json(run / MANIFEST_NAME) or {}
     experiment = read_resolved(run).experiment
     section = experiment.report or ReportStage()
@@ -62,6 +63,22 @@ def write_report(run: Path, formats: Sequence[str] = ("html",), settings: Sequen
         raise explain_os_error(error, folder) from error
     return ReportResult(tuple(folder / name for name in made.texts), made.chapters, made.n_figures, made.states,
                         str(record["run_id"]))  # fmt: skip
+
+
+def _check_out(out: Path | None, is_changed: bool) -> None:
+    """Refuse to damage what is verified by hashes: a dataset or stage around ``out``, or the run's own report."""
+    if out is None and is_changed:
+        raise ConfigError(
+            "--set changes the report, and the run's own would no longer verify; give another place by --out"
+        )
+    if out is not None and out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out}: exists and is not a folder; choose another --out")
+    for place in (out.resolve(), *out.resolve().parents) if out is not None else ():
+        kind = (read_manifest(place) or {}).get("format")
+        if kind is not None and kind != RUN_FORMAT:
+            raise ConfigError(
+                f"--out {out}: lies inside {place} ({kind}), which would no longer verify; choose another --out"
+            )
 
 
 def find_run(folder: Path) -> Path:
@@ -89,12 +106,13 @@ def _inputs(run: Path, record: dict[str, Any], experiment: ExperimentConfig) -> 
         inputs["dataset"] = Path(experiment.dataset)
         load_manifest(inputs["dataset"])
         ids["dataset"] = hash_file(inputs["dataset"] / MANIFEST_NAME)[:12]
+    made = read_json(run / METRICS_NAME) or {}
     for name, stage in STAGES.items():
         if name == "report" or name not in record["stages"]:
             continue
         entry = record["stages"][name]
         folder = run / entry["folder"]
-        if not folder.is_dir() and stage.gives not in STAGES["report"].needs:
+        if name not in made and not folder.is_dir() and stage.gives not in STAGES["report"].needs:
             continue
         damage = find_damage(folder, entry["id"])
         if damage:

@@ -50,7 +50,10 @@ class Failure(NamedTuple):
 
 
 class SweepResult(NamedTuple):
-    """What a sweep left: its folder, how many trials ran, were there already, failed; the summary rows."""
+    """What a sweep left: its folder, how many trials ran, were there already, failed; the summary rows.
+
+    ``unmatched`` are patterns of ``metrics`` that fit nothing the trials measured.
+    """
 
     folder: Path
     sweep_id: str
@@ -59,6 +62,7 @@ class SweepResult(NamedTuple):
     failures: tuple[Failure, ...]
     summary: list[dict[str, Any]]
     cpu_s: float
+    unmatched: tuple[str, ...] = ()
 
 
 class Watch(NamedTuple):
@@ -166,7 +170,9 @@ def _write(sweep: ResolvedSweep, root: Path, rows: list[Row], trials: Mapping[st
     record = {"format": FORMAT, "sweep_id": ident, "trials": sorted({r.task.ident for r in rows}),
               "failures": [f._asdict() for f in failures], **made}  # fmt: skip
     write_durably(folder / "manifest.json", (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
-    return SweepResult(folder, ident, n_ran, n_cached, failures, summary, cpu_s)
+    names = {name for trial in trials.values() for name in trial.metrics}
+    unmatched = tuple(p for p in config.metrics if trials and not any(wanted(name, (p,)) for name in names))
+    return SweepResult(folder, ident, n_ran, n_cached, failures, summary, cpu_s, unmatched)
 
 
 def _draw(folder: Path, sweep: ResolvedSweep, table: pa.Table) -> None:

@@ -73,3 +73,17 @@ def test_mistakes_end_with_a_message_and_an_exit_code(tmp_path, capsys, words, c
 def test_missing_config_is_a_usage_error(capsys):
     assert run(["run"]) == 2
     assert "--config" in capsys.readouterr().err
+
+
+def test_dry_run_refuses_what_the_run_refuses(tmp_path, tiny_dataset, capsys):
+    words = ["run", "--config", "configs/experiment/small.yaml", "--dry-run"]
+    (tmp_path / "file").write_text("x")
+    for more, code, told in (
+        (["--out", tmp_path / "file"], 2, "not a folder"),
+        (["--out", tiny_dataset / "runs"], 2, "lies inside the dataset"),
+        (["--out", tmp_path / "new", "--set", "simulate.overrides.days=0.5"], 2, "onset_h"),
+        (["--out", tmp_path / "new", "--only", "report"], 3, "needs"),
+    ):
+        assert run([*words, *map(str, more)]) == code
+        assert told in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]

@@ -60,7 +60,7 @@ def test_remaining_life_is_judged_on_a_plant(monkeypatch, tmp_path):
     dice = random.Random(1)
     rows = [
         " ".join([str(unit), str(c), *(f"{c / n + dice.random() / 9:.4f}" for _ in range(24))])
-        for unit in range(1, 9)
+        for unit in range(1, 25)
         for n in [dice.randrange(120, 200)]
         for c in range(1, n + 1)
     ]

@@ -86,9 +86,35 @@ def test_what_is_no_run_or_is_damaged_is_refused(done, tiny_dataset, tmp_path):
     with pytest.raises(DataError, match=r"damaged: alerts/kpi\.json"):
         write_report(folder, out=tmp_path)
     shutil.rmtree(tmp_path / "copy" / "stages" / "alerts")
-    assert write_report(folder, out=tmp_path).chapters == ()
+    with pytest.raises(DataError, match="stage alerts left is not there"):
+        write_report(folder, out=tmp_path)
     shutil.rmtree(tmp_path / "copy" / "stages" / "describe")
     with pytest.raises(DataError, match="stage describe left is not there"):
         write_report(folder, out=tmp_path)
     with pytest.raises(ConfigError, match="no such format"):
         write_report(folder, ("htm",))
+
+
+def test_what_is_verified_is_not_damaged(done, tiny_dataset, tmp_path):
+    """A page is not written over one that hashes tell of, nor among files of a dataset or stage."""
+    with pytest.raises(ConfigError, match="--out"):
+        write_report(done.folder, settings=["max_figures=0"])
+    copy = tmp_path / "dataset"
+    shutil.copytree(tiny_dataset, copy)
+    for place in (copy, copy / "readings", done.stages[0].folder):
+        with pytest.raises(ConfigError, match="lies inside"):
+            write_report(done.folder, out=place)
+    assert not list(copy.rglob("report.html"))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match="not a folder"):
+        write_report(done.folder, out=tmp_path / "file")
+
+
+def test_a_stage_that_is_gone_is_missed(done, tmp_path):
+    root = tmp_path / "out"
+    shutil.copytree(done.folder.parent, root)
+    before = (root / done.folder.name / "report.html").read_bytes()
+    shutil.rmtree(next((root / "stages" / "alerts").iterdir()))
+    with pytest.raises(DataError, match="stage alerts"):
+        write_report(root / done.folder.name)
+    assert (root / done.folder.name / "report.html").read_bytes() == before

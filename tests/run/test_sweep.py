@@ -264,6 +264,9 @@ def test_the_command(folder, capsys):
     assert "to run" in capsys.readouterr().out
     assert run([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["data"]["n_ran"] == 4
+    assert run([*words, "--set", "metrics=[describe.gaps, alerts.nosuch]"]) == 0
+    said = capsys.readouterr().err
+    assert "'alerts.nosuch' fits nothing" in said and "'describe.gaps' fits nothing" not in said
     assert run([*words, "--engine", "dusk"]) == 2
     assert run(["sweep", str(folder / "none.yaml")]) == 2
 

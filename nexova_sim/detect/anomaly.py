@@ -21,6 +21,7 @@ from nexova_sim.detect.baselines import (
     hourly_of,
     noise_of,
     reference_kw,
+    usual_step_h,
 )
 from nexova_sim.detect.day_ahead import with_forecasts
 from nexova_sim.detect.detector import LANES, Batch, Component, Detector, Found, Params
@@ -44,6 +45,7 @@ from nexova_sim.schema.channels import STATUSES
 
 Progress = Callable[[int, int], None]
 LEAST_SAMPLES = 50
+MOST_FLAGGED = 0.5  # share of held-out readings over their thresholds beyond which thresholds tell nothing
 _SAMPLE_ROWS = 400_000
 _NOISE_ROWS = 1_000_000
 _TUNED_MACHINES = 4
@@ -89,7 +91,7 @@ def split_time(dataset: Dataset, config: AnomalyConfig) -> int:
 def fit_model(dataset: Dataset, config: AnomalyConfig, progress: Progress = lambda _done, _total: None) -> Model:
     """Fit on the first part of the time span, calibrate on the rest; reads readings and public tables only.
 
-    Raises DataError when fewer than 50 readings can be fitted or calibrated on.
+    Raises DataError when fewer than 50 readings can be fitted or calibrated on, or thresholds would flag most readings.
     """
     split_ms = split_time(dataset, config)
     channels = _channels(dataset, config)
@@ -185,11 +187,13 @@ def _baselines(dataset: Dataset, config: AnomalyConfig, around: Surroundings, sp
     noise = noise_of(head, ref)
     tau = [t / 60.0 for t in config.twin.tau_min]
     middle = {FLEET: tau[len(tau) // 2]}
-    first = fit_baselines(hourly, around, ref, noise, middle)
-    return _tuned(first, hourly, around, (ref, noise), (head, config, tau))
+    step_h = usual_step_h(_until(dataset, STANDARD, split_ms), len(around.machine_ids))
+    first = fit_baselines(hourly, around, ref, noise, middle, step_h)
+    return _tuned(first, hourly, around, (ref, noise, step_h), (head, config, tau))
 
 
-def _tuned(first: Baselines, hourly: Hourly, around: Surroundings, known: tuple[np.ndarray, dict[int, np.ndarray]],
+def _tuned(first: Baselines, hourly: Hourly, around: Surroundings,
+           known: tuple[np.ndarray, dict[int, np.ndarray], np.ndarray],
            study: tuple[Rows, AnomalyConfig, list[float]]) -> Baselines:  # fmt: skip
     """Baselines with the time constant of each kind that leaves the least of temperature unexplained.
 
@@ -215,8 +219,8 @@ def _tuned(first: Baselines, hourly: Hourly, around: Surroundings, known: tuple[
         twin[:, r.A_LOAD_FRAC] = 0.02
         always = _miss(rows, (twin, usual, first), around, config)[1]
         whole[kind] = bool(always < loaded)
-    ref, noise = known
-    fitted = fit_baselines(hourly, around, ref, noise, chosen)
+    ref, noise, step_h = known
+    fitted = fit_baselines(hourly, around, ref, noise, chosen, step_h)
     twin = fitted.twin.copy()
     for i, name in enumerate(fitted.names):
         kind = name.removeprefix("kind:") if name.startswith("kind:") else dict(
@@ -288,7 +292,18 @@ def calibrate(dataset: Dataset, prepared: Prepared, params: Params, split_ms: in
     p_exceed = config.calibration.budget_per_machine_day * seen.block_ms / DAY_MS / len(parts)
     floor = np.array([c.floor for c in parts])
     limit = fit_limits(seen.maxima, seen.group, len(kinds) - 1, p_exceed, floor)
-    highest = ratios(seen.sample, limit[seen.sample_group].T).max(axis=0)
+    over = ratios(seen.sample, limit[seen.sample_group].T)
+    highest = over.max(axis=0)
+    flagged = float((highest >= 1.0).mean()) if len(highest) else 1.0
+    if flagged > MOST_FLAGGED:
+        worst = parts[int((over >= 1.0).sum(axis=1).argmax())]
+        raise DataError(
+            f"{dataset.folder}: {flagged:.0%} of the held-out readings lie at or over their thresholds, most of them by"
+            f" {worst.name!r} ({worst.finding}); at most {MOST_FLAGGED:.0%} may, or a flag says nothing: give data "
+            "without that, change calibration.fit_frac, or choose another detector",
+            flagged_frac=flagged,
+            statistic=worst.name,
+        )
     return Scale(limit, fit_knots(highest))
 
 

@@ -16,6 +16,7 @@ from nexova_sim.detect.anomaly import Model
 from nexova_sim.detect.baselines import Baselines
 from nexova_sim.detect.features import FeatureParams
 from nexova_sim.detect.thresholds import Scale
+from nexova_sim.kernels.residual import N_TWIN
 
 KIND = "anomaly"
 _OWN = "detector."
@@ -40,11 +41,13 @@ def to_arrays(model: Model) -> dict[str, np.ndarray]:
 
 
 def from_arrays(config: AnomalyConfig, arrays: Mapping[str, np.ndarray]) -> Model:
-    """A model from what ``to_arrays`` gave; KeyError when an array is missing."""
+    """A model from what ``to_arrays`` gave; KeyError when an array is missing or of an older shape."""
 
     def words(name: str) -> tuple[str, ...]:
         return tuple(str(v) for v in arrays[name])
 
+    if arrays["twin"].shape[1] != N_TWIN:
+        raise KeyError("twin")
     baselines = Baselines(words("names"), arrays["twin"], words("kinds"), arrays["usual"])
     features = FeatureParams(words("channels"), words("families"), baselines, arrays["centre"], arrays["scale"])
     own = {name.removeprefix(_OWN): value for name, value in arrays.items() if name.startswith(_OWN)}
@@ -58,4 +61,4 @@ def load_anomaly_model(folder: Path) -> tuple[Model, Mapping[str, Any]]:
     try:
         return from_arrays(config, saved.arrays), saved.manifest
     except KeyError as error:
-        raise DataError(f"{folder}: the model lacks the array {error}; fit it again") from error
+        raise DataError(f"{folder}: the model lacks the array {error}, or has an older one; fit it again") from error

@@ -5,7 +5,7 @@ History may hold faults, so everything here is a median, a median absolute devia
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from nexova_sim.kernels.residual import (
     A_SIGMA_POWER,
     A_SIGMA_TEMP,
     A_SIGMA_VIB,
+    A_STEP_H,
     A_TAU_H,
     A_VIB_BASE,
     A_VIB_GAIN,
@@ -32,6 +33,7 @@ MAD = 1.4826  # standard deviation of a normal variable per median absolute devi
 FLEET = "*"
 _HOUR_MS = 3_600_000
 _FULL = 0.999
+_STEPS = 5_000  # steps of a machine from which its usual one is known
 _LEAST = 24  # hours of a machine, machines or cells below which a wider group speaks
 
 
@@ -72,6 +74,27 @@ def noise_of(rows: Rows, ref_kw: np.ndarray) -> dict[int, np.ndarray]:
                 sigma[c] = MAD * float(np.median(np.abs(d - np.median(d)))) / np.sqrt(2.0)
         found[int(m)] = sigma
     return found
+
+
+def usual_step_h(batches: Iterable[Rows], n_machines: int) -> np.ndarray:
+    """Median time between neighbouring readings of each machine, (m,) hours; NaN where none are known.
+
+    The first readings of each machine speak for all of them.
+    """
+    steps: list[list[np.ndarray]] = [[] for _ in range(n_machines)]
+    seen = np.zeros(n_machines, np.int64)
+    for rows in batches:
+        order = np.argsort(rows.machine, kind="stable")
+        machine, step = rows.machine[order], np.diff(rows.time_ms[order])
+        same = machine[1:] == machine[:-1]
+        for m in np.unique(machine[1:][same]):
+            if seen[m] < _STEPS:
+                found = step[same & (machine[1:] == m)][:_STEPS]
+                steps[m].append(found)
+                seen[m] += len(found)
+        if (seen >= _STEPS).all():
+            break
+    return np.array([float(np.median(np.concatenate(s))) / _HOUR_MS if s else np.nan for s in steps])
 
 
 class Hourly(NamedTuple):
@@ -135,16 +158,18 @@ def slope_of(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def fit_baselines(hourly: Hourly, around: Surroundings, ref_kw: np.ndarray, noise: Mapping[int, np.ndarray],
-                  tau_h: Mapping[str, float]) -> Baselines:  # fmt: skip
+                  tau_h: Mapping[str, float], step_h: np.ndarray | None = None) -> Baselines:  # fmt: skip
     """Baselines of every machine, every kind and the fleet, from hourly means (m, b).
 
-    A machine that ran less than a day gets its kind's; ``tau_h`` by kind, "*" for kinds that are not in it.
+    A machine that ran less than a day gets its kind's; ``tau_h`` by kind, "*" for kinds that are not in it;
+    ``step_h`` (m,) usual time between readings.
     """
     kinds = tuple(sorted(set(around.kind)))
     kind_at = np.array([kinds.index(k) for k in around.kind])
     m = len(around.machine_ids)
     own = np.full((m, N_TWIN), np.nan)
     own[:, A_REF_KW] = ref_kw
+    own[:, A_STEP_H] = np.nan if step_h is None else step_h
     sigma = np.array([noise.get(i, np.full(3, np.nan)) for i in range(m)])
     own[:, [A_SIGMA_POWER, A_SIGMA_TEMP, A_SIGMA_VIB]] = sigma
     usual = np.zeros((len(kinds) + 1, CELLS))

@@ -18,7 +18,7 @@ class Component(NamedTuple):
     """A statistic of a detector: the channel it speaks for, its lane of alarms, and what it means when it is high.
 
     ``floor``: threshold below which it is never set, in the statistic's unit. ``always``: it counts also in suppressed
-    states, because it is about the readings and not about the machine. ``is_gap``: hours between two readings.
+    states, because it is about the readings and not about the machine. ``is_gap``: hours for which rows are missing.
     """
 
     name: str

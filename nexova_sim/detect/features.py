@@ -185,7 +185,8 @@ def advance(prepared: Prepared, state: FeatureState, rows: Rows) -> tuple[Featur
         parts["z"] = np.clip(z, -limit, limit).astype(np.float32)
         window = WindowState(*(a.copy() for a in state.window))
         rolled = np.empty((3 * len(values), n), np.float32)
-        gap_ms = round(prepared.config.features.gap_min * 60_000.0)
+        held_min = 60.0 * r.HOLD_STEPS * float(np.median(prepared.twin[:, r.A_STEP_H]))
+        gap_ms = round(max(prepared.config.features.gap_min, held_min) * 60_000.0)
         roll(rows.machine, rows.time_ms, parts["z"], gap_ms, window, rolled)
         parts["mean"], parts["std"], parts["rate"] = rolled[0::3], rolled[1::3], rolled[2::3]
     if "ratio" in p.families:

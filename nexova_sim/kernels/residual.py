@@ -23,8 +23,8 @@ N_RESIDUALS = 4
 
 # Parameters of a machine, columns of ``params`` (machines, N_TWIN).
 (A_REF_KW, A_TAU_H, A_RISE_K, A_VIB_GAIN, A_VIB_BASE, A_LEVEL, A_SIGMA_TEMP, A_SIGMA_VIB, A_SIGMA_POWER, A_LEARNT_H,
- A_LOAD_FRAC) = range(11)  # fmt: skip
-N_TWIN = 11
+ A_LOAD_FRAC, A_STEP_H) = range(12)  # fmt: skip
+N_TWIN = 12
 
 # Settings, the same for all machines.
 (G_FAST_H, G_SLOW_H, G_SURGE_H, G_LEARN_H, G_UP_H, G_DOWN_H, G_HOLD_H, G_GAP_H, G_HEAT_GAIN, G_HEAT_KNEE_C) = range(10)
@@ -38,6 +38,8 @@ W_LAST, W_RUN, W_NAN_H, W_SPIKES = 24, 27, 30, 33  # three each: power, temperat
 N_WATCH = 36
 
 _HOUR_MS = 3_600_000.0
+HOLD_STEPS = 3.0  # what was measured holds for at least so many of the machine's usual steps
+_SLOW_STEP_H = 2.0 / 60.0  # steps above it are as long as a gap worth telling: there the usual step is taken away
 _QUICK_H = 3.0 / 60.0
 _STUCK_RUN = 5.0
 _CEILING, _CEILING_PER_H, _CEILING_MARGIN = 0.98, 0.05, 0.03  # share below it, pace of learning it
@@ -197,6 +199,12 @@ def watch_reading(values: np.ndarray, dt_h: float, usual: float, ambient_c: floa
 
 
 @kernel_nan
+def missing_h(dt_h: float, step_h: float) -> float:
+    """Hours for which rows are missing: the wait since the last reading, beyond the usual step where that is slow."""
+    return max(0.0, dt_h - step_h) if step_h > _SLOW_STEP_H else dt_h
+
+
+@kernel_nan
 def restart(s: np.ndarray) -> None:
     """After maintenance the bearings may be new: what was gathered is dropped, vibration is learnt anew."""
     for at in (W_TEMP_FAST, W_TEMP_SLOW, W_VIB_FAST, W_VIB_SLOW, W_POWER_FAST, W_POWER_SLOW, W_SURGE, W_VIB_H):
@@ -224,7 +232,7 @@ def watch(machine: np.ndarray, time_ms: np.ndarray, values: np.ndarray, status: 
         p = params[m]
         first = math.isnan(s[W_TIME_MS])
         dt_h = 0.0 if first else max(0.0, (time_ms[i] - s[W_TIME_MS]) / _HOUR_MS)
-        gap_h = dt_h
+        gap_h = missing_h(dt_h, p[A_STEP_H])
         s[W_TIME_MS] = time_ms[i]
         on = status[i] == 0
         if on and s[W_WAS] == 2.0:
@@ -235,7 +243,7 @@ def watch(machine: np.ndarray, time_ms: np.ndarray, values: np.ndarray, status: 
         s[W_WAS] = 0.0 if on else max(s[W_WAS], float(status[i]))
         for c in range(3):
             v[c] = values[c, i]
-        dt_h = min(dt_h, settings[G_HOLD_H])
+        dt_h = min(dt_h, max(settings[G_HOLD_H], HOLD_STEPS * p[A_STEP_H]))
         count_runs(v, on, dt_h, s, z)
         r_temp, r_vib, r_power, expected = watch_reading(v, dt_h, context[0, i], context[1, i], on, p, settings, s)
         r[0] = (r_power - s[W_QUICK]) / p[A_SIGMA_POWER]

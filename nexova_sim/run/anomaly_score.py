@@ -22,9 +22,13 @@ from nexova_sim.dataset.rows import channel_names, scan_rows
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
 from nexova_sim.dataset.write import WriteOptions, file_entry, parquet_settings, write_table
 from nexova_sim.detect.alarms import Alarm, follow_alarms, peak_score
-from nexova_sim.detect.anomaly import Model, Scored, score_rows, surroundings_of
+from nexova_sim.detect.anomaly import Model, Scored, groups_of, score_rows, surroundings_of
 from nexova_sim.detect.anomaly_model import load_anomaly_model
+from nexova_sim.detect.detectors import DETECTORS
+from nexova_sim.detect.features import prepare
+from nexova_sim.detect.surroundings import read_surroundings
 from nexova_sim.detect.thresholds import threshold_score
+from nexova_sim.kernels.residual import A_STEP_H, missing_h
 from nexova_sim.run.anomaly import ROOMS, dataset_hash, no_progress
 from nexova_sim.schema.anomaly import ALARMS_NAME, SCORE_FORMAT, SCORES_NAME, anomaly_schema
 from nexova_sim.schema.manifest import MANIFEST_NAME
@@ -52,7 +56,8 @@ def score_anomaly(source: str | Path, model_folder: str | Path, out: Path | None
                   progress: Callable[[int, int], None] = no_progress) -> ScoreResult:  # fmt: skip
     """Score every reading of a dataset and raise alarms; memory does not grow with the readings.
 
-    Machines need not be known to the model. Raises DataError when the model was changed, ConfigError when the dataset
+    Machines need not be known to the model. Raises DataError when the model was changed or is of
+    readings so much quicker that each one here would be a gap, ConfigError when the dataset
     lacks one of its channels.
     """
     dataset = open_dataset(source)
@@ -64,6 +69,7 @@ def score_anomaly(source: str | Path, model_folder: str | Path, out: Path | None
             f"{dataset.folder}: lacks the channel {missing[0]!r} that the model was fitted on; fit a model on data "
             "like this"
         )
+    _check_cadence(dataset, model)
     config_hash, code = score_hash(dataset, about), code_hash(*ROOMS)
     ident = run_id(config_hash, code)
     folder = out or Path("results") / "anomaly" / f"scores-{about['name']}-{dataset.manifest.name}" / ident
@@ -91,6 +97,21 @@ def score_anomaly(source: str | Path, model_folder: str | Path, out: Path | None
         text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
         write_durably(stage.folder / MANIFEST_NAME, text.encode("utf-8"))
     return ScoreResult(folder, ident, manifest, False)
+
+
+def _check_cadence(dataset: Dataset, model: Model) -> None:
+    """Refuse data so much slower than the model's that every reading would count as a gap; DataError."""
+    gaps = [k for k, c in enumerate(DETECTORS[model.config.detector].components()) if c.is_gap]
+    if not gaps or dataset.manifest.dt_s is None:
+        return
+    prepared = prepare(model.features, read_surroundings(dataset), model.config)
+    usual_h, limit_h = prepared.twin[:, A_STEP_H], model.scale.limit[groups_of(prepared)][:, gaps[0]]
+    step_h = dataset.manifest.dt_s / 3600.0
+    if all(missing_h(step_h, u) >= limit for u, limit in zip(usual_h, limit_h, strict=True)):
+        raise DataError(
+            f"{dataset.folder}: has a reading every {dataset.manifest.dt_s:g} s, so that each would count as a gap for "
+            f"this model, fitted on one every {float(np.median(usual_h)) * 3600.0:g} s; fit a model on data like this"
+        )
 
 
 def _write(stage: Stage, dataset: Dataset, model: Model, progress: Callable[[int, int], None]) -> dict[str, Any]:

@@ -10,7 +10,13 @@ import typer
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import JsonFlag, OutFlag, QuietFlag, SetFlag
 
-RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, or of an experiment: its newest.", metavar="RUN")]
+RunArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of a run, or of an experiment: its newest; or the first digits of a run's id, or latest.",
+        metavar="RUN",
+    ),
+]
 FormatFlag = Annotated[
     list[str] | None, typer.Option("--format", "-f", help="html or markdown; may be repeated.", metavar="FORMAT")
 ]

@@ -82,8 +82,14 @@ def _energy(folder: Path) -> str:
     path = folder / "plan" / "schedule.json"
     if not path.is_file():
         return text
-    saved = _read(path)["saving_usd"].get("bau")
-    return text if saved is None else f"{text} Tomorrow's schedule saves {number(saved)} $ on business as usual."
+    scenarios = _read(path)["scenarios"]
+    saved = scenarios["saving"].get("bau")
+    if saved is None:
+        return text
+    return (
+        f"{text} Tomorrow's schedule saves {number(saved['mean_usd'])} $ on business as usual, the mean of "
+        f"{scenarios['n_days']} days that tomorrow may be."
+    )
 
 
 def _decisions(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from nexova_sim.dataset.stage import explain_os_error, write_durably
 from nexova_sim.run.experiment import find_damage
 from nexova_sim.run.records import METRICS_NAME, RUN_FORMAT, read_json, read_manifest, read_resolved
 from nexova_sim.run.report_data import FILES, pages_of
+from nexova_sim.run.runs import find_run as find_named
 from nexova_sim.run.stages import STAGES
 from nexova_sim.schema.manifest import MANIFEST_NAME, load_manifest
 
@@ -82,9 +84,14 @@ def _check_out(out: Path | None, is_changed: bool) -> None:
 
 
 def find_run(folder: Path) -> Path:
-    """The folder of a run: ``folder`` itself, or the newest run of an experiment's folder; else DataError."""
+    """The folder of a run: ``folder`` itself, or the newest of an experiment's folder, or as ``nexova runs`` names it.
+
+    Raises DataError when it holds none, ConfigError when no run below results/ is named so.
+    """
     if _is_run(folder):
         return folder
+    if not folder.is_dir():
+        return find_named(os.fspath(folder)).folder
     runs = [path.parent for path in folder.glob(f"*/{MANIFEST_NAME}") if _is_run(path.parent)]
     if not runs:
         raise DataError(

@@ -66,7 +66,7 @@ def find_runs(root: Path) -> Iterator[Run]:
 
 def _as_run(folder: Path) -> Run | None:
     manifest = read_manifest(folder)
-    if manifest is None:
+    if manifest is None or not manifest.get("format"):
         # Only the name tells that it was one of ours.
         is_ours = _IDENT.fullmatch(folder.name) and len(folder.name) == 12 and (folder / CONFIG_NAME).is_file()
         return Run(folder, "run", folder.name, {}) if is_ours else None
@@ -107,7 +107,7 @@ def _latest(root: Path, back: int) -> Run:
     there = [run for run in find_runs(root) if run.manifest] if root.is_dir() else []
     if back >= len(there):
         name = f"latest~{back}" if back else "latest"
-        only = f"there are only {len(there)} runs" if there else "there is no run"
+        only = {0: "there is no run", 1: "there is only 1 run"}.get(len(there), f"there are only {len(there)} runs")
         raise ConfigError(f"{name}: {only} below {root}; 'nexova run' makes one")
     return sorted(there, key=lambda run: ((run.folder / MANIFEST_NAME).stat().st_mtime_ns, run.ident))[-1 - back]
 

@@ -75,7 +75,7 @@ def test_wrong_flags_are_told(done, tmp_path, capsys, args, code, words):
 def test_what_is_no_run_or_is_damaged_is_refused(done, tiny_dataset, tmp_path):
     with pytest.raises(DataError, match="not a run"):
         write_report(tmp_path)
-    with pytest.raises(DataError, match="not a run"):
+    with pytest.raises(DataError, match="no such folder"):
         find_run(tmp_path / "no such folder")
     with pytest.raises(DataError, match="not a run"):
         write_report(tiny_dataset)
@@ -118,3 +118,12 @@ def test_a_stage_that_is_gone_is_missed(done, tmp_path):
     with pytest.raises(DataError, match="stage alerts"):
         write_report(root / done.folder.name)
     assert (root / done.folder.name / "report.html").read_bytes() == before
+
+
+def test_a_run_may_be_named_as_elsewhere(done, tmp_path, monkeypatch):
+    shutil.copytree(done.folder.parent, tmp_path / "results" / "run" / "e")
+    monkeypatch.chdir(tmp_path)
+    for name in ("latest", done.run_id[:6]):
+        assert find_run(Path(name)).name == done.run_id
+    with pytest.raises(ConfigError, match="only 1 run"):
+        find_run(Path("latest~1"))

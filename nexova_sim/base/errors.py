@@ -92,9 +92,6 @@ class ServiceError(NexovaError):
     exit_code = EXIT_SERVICE
 
 
-_MOST_NAMES = 40  # every verb fits; nobody reads more
-
-
 def suggest(name: str, allowed: Iterable[str]) -> str:
     """Text naming the nearest allowed spelling, or the allowed names when none is near."""
     names = sorted(allowed)
@@ -102,7 +99,7 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
     near = same or get_close_matches(name, names, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
-    shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     return f"choose one of: {shown}" if names else "no name is allowed here"
 
 

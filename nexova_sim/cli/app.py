@@ -90,7 +90,7 @@ VersionFlag = Annotated[
 def _root(context: typer.Context, version: VersionFlag = False) -> None:
     """Simulate plants, ingest real ones, and test decisions on them before anything touches a machine."""
     if context.invoked_subcommand is None:
-        raise UsageError(f"a verb is missing; {suggest('', _verbs(context))} (see: nexova --help)")
+        raise UsageError(f"a verb is missing; choose one of: {', '.join(sorted(_verbs(context)))} (see: nexova --help)")
 
 
 def root_command() -> Any:  # noqa: ANN401 - typer's and click's commands

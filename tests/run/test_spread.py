@@ -190,6 +190,6 @@ def test_an_address_that_is_none_is_refused(fleet, tmp_path):
 
 
 def test_overhead_is_measured_from_real_sweeps():
-    per_trial, own = overhead(4, 24)
-    # The bar itself is judged by the benchmark; twenty trials are too few for it.
+    per_trial, own = overhead(4, 64)
+    # The bar itself is judged by the benchmark; sixty trials are too few for it.
     assert -5.0 < per_trial < 40.0 and own > 0.0

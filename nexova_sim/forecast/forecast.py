@@ -97,9 +97,13 @@ def _run(panel: Panel, name: str, options: Options) -> tuple[Forecast, str, str]
     """The forecast of a group, which model made it, and why it is not the one asked for."""
     if name == "hour_of_day":
         return _bounded(panel, hour_of_day(panel)), name, ""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     row = MODELS[name]
     try:
-        found = row.run(panel, options)
+        # Threads of the linear algebra sum in another order, so that the last digits would depend on the machine.
+        with threadpool_limits(1):
+            found = row.run(panel, options)
     except (np.linalg.LinAlgError, ArithmeticError, ValueError, RuntimeError) as error:
         if isinstance(error, NexovaError):
             raise

@@ -22,7 +22,7 @@ from nexova_sim.base.log import user_folder
 
 FINE, ABSENT, WRONG = "ok", "absent", "WRONG"
 CORE = ("typer", "pydantic", "pyyaml", "numpy", "numba", "scipy", "pandas", "pyarrow", "duckdb", "scikit-learn",
-        "matplotlib", "sqlalchemy", "pyjwt", "jinja2", "platformdirs", "tqdm", "tzdata")  # fmt: skip
+        "matplotlib", "sqlalchemy", "pyjwt", "jinja2", "platformdirs", "threadpoolctl", "tqdm", "tzdata")  # fmt: skip
 # Extra -> (what it is for, the modules it brings).
 EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "forecast": ("the Prophet library as a model", ("prophet",)),

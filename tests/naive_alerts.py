@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 SEVERITIES = ["INFO", "WARNING", "CRITICAL"]
 
 
@@ -207,3 +209,37 @@ def naive_alerts(policy, name, baseline_kw, readings, end_ms):
         twin.reading(t, status, values)
     twin.finish(end_ms)
     return sorted(twin.ended, key=lambda a: (a["raised"], [r.name for r in policy.rules].index(a["rule"])))
+
+
+def naive_tally(time, code, operator, bounds, tally):
+    """Counts of alerts that ended, one at a time, into the arrays of a ``Tally``; ``time`` and ``code`` are columns."""
+    none = int(-1e18)
+    history = {}  # announcements so far of a machine and rule
+    for m, r in zip(*(part.ravel() for part in np.indices(tally.tags.shape)), strict=True):
+        history[m, r] = [t for t in tally.recent[m, r].tolist() if t != none]
+    n_recent = tally.recent.shape[2]
+    for i in range(time.shape[1]):
+        _onset, _raised, first, again, graver, resolved = time[:, i].tolist()
+        m, r, severity, highest, muted, why = code[:6, i].tolist()
+        o = operator[m]
+        tally.ends[o, why] += 1
+        tally.muted[o, muted] += 1
+        told = [] if first == none else [(first, highest if graver != none and graver <= first else severity)]
+        told += [] if again == none else [(again, highest)]
+        for at, how_grave in told:
+            slot = (at - bounds.start_ms) // 600_000
+            tally.slots[o, min(max(slot, 0), tally.slots.shape[1] - 1)] += 1
+            tally.severity[o, how_grave] += 1
+            tally.tags[m, r] += 1
+            past = history[m, r]
+            if len(past) >= n_recent and at - past[-n_recent] <= bounds.window_ms:
+                tally.chatter[m, r] += 1
+            past.append(at)
+            tally.recent[m, r, -len(past[-n_recent:]) :] = past[-n_recent:]
+        end = bounds.end_ms if resolved == none else resolved
+        if first != none and end > first + bounds.stale_ms:
+            last_day = tally.stale.shape[1] - 2
+            days = [(t - bounds.start_ms) // 86_400_000 for t in (first + bounds.stale_ms, end - 1)]
+            begin, stop = (min(max(day, 0), last_day) for day in days)
+            tally.stale[o, begin] += 1
+            tally.stale[o, stop + 1] -= 1

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nexova_sim.alert import engine as e
 from nexova_sim.alert.detection import Found, Truth
 from nexova_sim.alert.engine import NONE, Alerts
 from nexova_sim.alert.rules import Compiled
+from nexova_sim.kernels import alert_tally as e
 
 _STRIDE = 1 << 43  # ms in 278 years
 _FAR = np.iinfo(np.int64).max

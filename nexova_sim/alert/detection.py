@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nexova_sim.alert.engine import MACHINE as _MACHINE
-from nexova_sim.alert.engine import Alerts
-from nexova_sim.alert.kpi import Span, notices
+from nexova_sim.alert.engine import NONE, Alerts
+from nexova_sim.alert.kpi import Span
 from nexova_sim.dataset.read import Dataset, time_ms
+from nexova_sim.kernels.alert_tally import ANNOUNCED, MACHINE, REANNOUNCED
 
 LEAD_MS = 7 * 86_400_000  # an alert within a week before a failure is one that could have been acted upon
 N_SHIFTS = 20
@@ -75,28 +75,33 @@ def new_found(truth: Truth) -> Found:
     return Found(np.full((1 + N_SHIFTS, len(truth.kind)), _FAR, np.int64), np.zeros(3, np.int64))
 
 
-def _shifted(truth: Truth, span: Span, number: int) -> np.ndarray:
-    """Onsets moved on by ``number`` parts of the span, going round at its end; 0 is where they are."""
+def _shifted(truth: Truth, span: Span) -> np.ndarray:
+    """Onsets (1 + shifts, n): where they are, then moved on by parts of the span, going round at its end."""
     length = max(1, span.end_ms - span.start_ms)
-    moved = truth.onset_ms - span.start_ms + number * length // (N_SHIFTS + 1)
-    onset: np.ndarray = span.start_ms + moved % length if number else truth.onset_ms
+    moved_ms = np.arange(1 + N_SHIFTS)[:, None] * length // (N_SHIFTS + 1)
+    onset: np.ndarray = span.start_ms + (truth.onset_ms - span.start_ms + moved_ms) % length
+    onset[0] = truth.onset_ms
     return onset
+
+
+def _told(alerts: Alerts) -> np.ndarray:
+    """Sorted keys (machine, time) of what operators are told: first announcements, and again when graver."""
+    base = alerts.code[:, MACHINE] * _STRIDE
+    first, again = alerts.time[:, ANNOUNCED], alerts.time[:, REANNOUNCED]
+    keys = np.concatenate([(base + at)[at != NONE] for at in (first, again)])
+    return np.sort(keys, kind="stable")  # nearly sorted as they come, which a stable sort makes use of
 
 
 def add_found(found: Found, truth: Truth, alerts: Alerts, span: Span) -> None:
     """Take the announcements of ``alerts`` into account."""
-    row, at_ms, _ = notices(alerts)
-    if not len(row):
+    keys = _told(alerts)
+    if not len(keys):
         return
-    keys = np.sort(alerts.code[row, _MACHINE] * _STRIDE + at_ms)
-    length_ms = truth.end_ms - truth.onset_ms
-    for number in range(1 + N_SHIFTS):
-        onset = _shifted(truth, span, number)
-        low = truth.machine * _STRIDE + onset
-        k = np.minimum(np.searchsorted(keys, low), len(keys) - 1)
-        hit = (keys[k] >= low) & (keys[k] < low + length_ms)
-        at = np.where(hit, keys[k] - truth.machine * _STRIDE, _FAR)
-        np.minimum(found.first_ms[number], at, out=found.first_ms[number])
+    base = truth.machine * _STRIDE
+    low = base + _shifted(truth, span)
+    next_key = keys[np.minimum(np.searchsorted(keys, low), len(keys) - 1)]
+    hit = (next_key >= low) & (next_key < low + (truth.end_ms - truth.onset_ms))
+    np.minimum(found.first_ms, np.where(hit, next_key - base, _FAR), out=found.first_ms)
     faults = ~truth.is_failure
     found.counts[0] += len(keys)
     found.counts[1] += _inside(keys, truth, faults)
@@ -105,12 +110,13 @@ def add_found(found: Found, truth: Truth, alerts: Alerts, span: Span) -> None:
 
 def _inside(keys: np.ndarray, truth: Truth, chosen: np.ndarray) -> int:
     """How many of the sorted ``keys`` lie in one of the chosen intervals."""
-    low = truth.machine[chosen] * _STRIDE + truth.onset_ms[chosen]
-    high = truth.machine[chosen] * _STRIDE + truth.end_ms[chosen]
-    change = np.zeros(len(keys) + 1, np.int64)
-    np.add.at(change, np.searchsorted(keys, low), 1)
-    np.add.at(change, np.searchsorted(keys, high), -1)
-    return int((np.cumsum(change)[:-1] > 0).sum())
+    base = truth.machine[chosen] * _STRIDE
+    low, high = (np.searchsorted(keys, base + edge[chosen]) for edge in (truth.onset_ms, truth.end_ms))
+    place = np.r_[low, high]
+    change = np.r_[np.ones(len(low), np.int64), -np.ones(len(high), np.int64)]
+    order = np.argsort(place, kind="stable")
+    is_in = np.cumsum(change[order])[:-1] > 0
+    return int(np.diff(place[order])[is_in].sum())
 
 
 def _row(kind: str, onset: np.ndarray, first: np.ndarray, shifted: np.ndarray) -> dict[str, Any]:
@@ -133,7 +139,7 @@ def detection(found: Found, truth: Truth, span: Span) -> dict[str, Any]:
     A fault is found when something is announced about its machine while it lasts. ``chance_frac`` is the recall of the
     same announcements for the same faults at ``N_SHIFTS`` other times: what is found without knowing anything.
     """
-    onset = _shifted(truth, span, 0)
+    onset = truth.onset_ms
     kinds = sorted(set(truth.kind), key=lambda k: (k.startswith("failure: "), k))
     masks = {kind: np.array([k == kind for k in truth.kind], np.bool_) for kind in kinds}
     faults = ~truth.is_failure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,21 +15,29 @@ from nexova_sim.dataset.read import Dataset, When, parse_time
 from nexova_sim.dataset.rows import Rows, scan_rows
 from nexova_sim.kernels import alert_state as c
 from nexova_sim.kernels.alert_state import AlertState
+from nexova_sim.kernels.alert_tally import (
+    ANNOUNCED,
+    FLAPPING,
+    HIGHEST,
+    MACHINE,
+    MUTED,
+    N_HELD,
+    RAISED,
+    RESOLVED_WHY,
+    RULE,
+    SEVERITY,
+    split_alerts,
+)
 from nexova_sim.kernels.alerts import close_rules, run_rules
 from nexova_sim.schema.alerts import MUTED_BY, RESOLVED_BY, SEVERITIES, alerts_schema
-from nexova_sim.schema.tables import number_array, text_array
+from nexova_sim.schema.tables import flag_array, number_array, text_array
 
 NONE = int(c.NONE)
-_TIMES = [c.ONSET, c.RAISED, c.ANNOUNCED, c.REANNOUNCED, c.ESCALATED, c.OUT_RESOLVED]
-_VALUES = [c.VALUE_RAISED, c.EXTREME, c.OUT_LIMIT]
-_CODES = [c.OUT_MACHINE, c.OUT_RULE, c.OUT_SEVERITY, c.OUT_HIGHEST, c.MUTED, c.OUT_RESOLVED_BY, c.FLAPPING, c.N_HELD]
-ONSET, RAISED, ANNOUNCED, REANNOUNCED, ESCALATED, RESOLVED = range(6)
-MACHINE, RULE, SEVERITY, HIGHEST, MUTED, RESOLVED_WHY, FLAPPING, N_HELD = range(8)
 Progress = Callable[[int, int], None]
 
 
 class Alerts(NamedTuple):
-    """n alerts as arrays; the columns are named above.
+    """n alerts as arrays; the columns are named in ``kernels.alert_tally``.
 
     ``time`` (n, 6) int64 ms, ``NONE`` where there is none; ``value`` (n, 3): when raised, furthest, limit; ``code``
     (n, 8) int64.
@@ -57,16 +66,19 @@ def first_state(compiled: Compiled) -> AlertState:
     return AlertState(rule, np.zeros((n_m if compiled.learns else 0, c.N_WEEK, 2)))
 
 
-def _room(n: int) -> np.ndarray:
+def _room(n: int, former: np.ndarray | None = None) -> np.ndarray:
+    """Room for ``n`` alerts, the ``former`` one when it is large enough."""
     # Untouched pages cost nothing: the room is for the worst case, the use is for what happens.
-    room = np.empty((n + 1, c.N_OUT))
+    room = np.empty((n + 1, c.N_OUT)) if former is None or len(former) <= n else former
     room[-1, 0] = 0.0
     return room
 
 
 def _taken(room: np.ndarray) -> Alerts:
-    row = room[: int(room[-1, 0])]
-    return Alerts(row[:, _TIMES].astype(np.int64), row[:, _VALUES], row[:, _CODES].astype(np.int64))
+    n = int(room[-1, 0])
+    time, value, code = np.empty((6, n), np.int64), np.empty((3, n)), np.empty((8, n), np.int64)
+    split_alerts(room[:n], time, value, code)
+    return Alerts(time.T, value.T, code.T)
 
 
 def advance(compiled: Compiled, state: AlertState, rows: Rows) -> tuple[AlertState, Alerts]:
@@ -74,8 +86,12 @@ def advance(compiled: Compiled, state: AlertState, rows: Rows) -> tuple[AlertSta
 
     The state given stays as it is.
     """
-    after = AlertState(*(part.copy() for part in state))
     room = _room(len(rows.machine) * len(compiled.policy.rules))
+    return _advance(compiled, state, rows, room)
+
+
+def _advance(compiled: Compiled, state: AlertState, rows: Rows, room: np.ndarray) -> tuple[AlertState, Alerts]:
+    after = AlertState(*(part.copy() for part in state))
     run_rules(compiled.rules, rows.machine, rows.time_ms, rows.values, rows.status, after, room)
     return after, _taken(room)
 
@@ -91,9 +107,10 @@ def finish(compiled: Compiled, state: AlertState, end_ms: int) -> Alerts:
 def run_batches(compiled: Compiled, batches: Iterable[Rows], end_ms: int,
                 tell: Callable[[Pass], None] = lambda _done: None) -> Iterator[Alerts]:  # fmt: skip
     """The alerts of readings that come in ``batches``, as they end; those still open come last."""
-    state, n = first_state(compiled), 0
+    state, n, room = first_state(compiled), 0, _room(0)
     for rows in batches:
-        state, found = advance(compiled, state, rows)
+        room = _room(len(rows.machine) * len(compiled.policy.rules), room)
+        state, found = _advance(compiled, state, rows, room)
         n += len(rows.machine)
         if len(found.code):
             yield found
@@ -130,8 +147,11 @@ def acknowledged_ms(policy: AlertPolicy, alerts: Alerts, end_ms: int) -> np.ndar
     return done
 
 
+_names = lru_cache(maxsize=64)(text_array)
+
+
 def _words(codes: np.ndarray, names: tuple[str, ...]) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(number_array(codes, pa.int8()), text_array(names))
+    return pa.DictionaryArray.from_arrays(number_array(codes, pa.int8()), _names(names))
 
 
 def alerts_batch(compiled: Compiled, alerts: Alerts, end_ms: int) -> pa.RecordBatch:
@@ -162,7 +182,7 @@ def alerts_batch(compiled: Compiled, alerts: Alerts, end_ms: int) -> pa.RecordBa
         "acknowledged": moment(acknowledged_ms(compiled.policy, alerts, end_ms)),
         "muted_by": _words(code[:, MUTED], MUTED_BY),
         "resolved_by": _words(code[:, RESOLVED_WHY], RESOLVED_BY),
-        "is_flapping": pa.array(code[:, FLAPPING] != 0),
+        "is_flapping": flag_array(code[:, FLAPPING] != 0),
         "n_readings": number_array(code[:, N_HELD], pa.int32()),
     }  # fmt: skip
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)

@@ -9,15 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nexova_sim.alert import engine as e
 from nexova_sim.alert.engine import NONE, Alerts
 from nexova_sim.alert.rules import Machines
 from nexova_sim.config.alert import SEVERITIES, AlertPolicy, Operators, Targets
+from nexova_sim.kernels.alert_tally import DAY_MS, SLOT_MS, Bounds, Tally, tally_alerts
 from nexova_sim.schema.alerts import MUTED_BY
 
-SLOT_MS = 600_000
 HOUR_MS = 3_600_000
-DAY_MS = 86_400_000
 _TOP = 10
 
 
@@ -34,24 +32,6 @@ class Span(NamedTuple):
     start_ms: int
     end_ms: int
     reading_ms: int
-
-
-class Tally(NamedTuple):
-    """What ``add_alerts`` counts: o operators, m machines, r rules; ``slots`` (o, slots of 10 min) announcements.
-
-    ``tags`` (m, r) announcements; ``recent`` (m, r, k) the last ones, ms; ``chatter`` (m, r) how often they came too
-    close; ``severity`` (o, 3); ``stale`` (o, days + 1) changes from day to day; ``ends`` (o, 4) alerts by how they
-    ended; ``muted`` (o, 4).
-    """
-
-    slots: np.ndarray
-    tags: np.ndarray
-    recent: np.ndarray
-    chatter: np.ndarray
-    severity: np.ndarray
-    stale: np.ndarray
-    ends: np.ndarray
-    muted: np.ndarray
 
 
 def make_console(operators: Operators, machines: Machines) -> Console:
@@ -84,18 +64,6 @@ def new_tally(console: Console, span: Span, n_rules: int, targets: Targets) -> T
     )
 
 
-def notices(alerts: Alerts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What operators are told: row of the alert, time in ms, severity; all first announcements, then repeated ones."""
-    first = np.flatnonzero(alerts.time[:, e.ANNOUNCED] != NONE)
-    again = np.flatnonzero(alerts.time[:, e.REANNOUNCED] != NONE)
-    times = np.r_[alerts.time[first, e.ANNOUNCED], alerts.time[again, e.REANNOUNCED]]
-    # An alert that grew graver before it was announced at all is announced with what it has become.
-    late = alerts.time[first, e.ESCALATED] != NONE
-    late &= alerts.time[first, e.ESCALATED] <= alerts.time[first, e.ANNOUNCED]
-    graver = np.where(late, alerts.code[first, e.HIGHEST], alerts.code[first, e.SEVERITY])
-    return np.r_[first, again], times, np.r_[graver, alerts.code[again, e.HIGHEST]]
-
-
 def chatter_window_ms(targets: Targets, span: Span) -> int:
     """Time within which too many announcements are chattering; long enough that the readings could show them."""
     return max(round(targets.chatter_window_s * 1000.0), (targets.chatter_raises + 1) * span.reading_ms)
@@ -103,46 +71,11 @@ def chatter_window_ms(targets: Targets, span: Span) -> int:
 
 def add_alerts(tally: Tally, alerts: Alerts, console: Console, span: Span, targets: Targets) -> None:
     """Count ``alerts``; those of one machine and rule must come in order of time."""
-    row, at_ms, severity = notices(alerts)
-    operator = console.of_machine[alerts.code[:, e.MACHINE]]
-    slot = np.clip((at_ms - span.start_ms) // SLOT_MS, 0, tally.slots.shape[1] - 1)
-    np.add.at(tally.slots, (operator[row], slot), 1)
-    np.add.at(tally.severity, (operator[row], severity), 1)
-    np.add.at(tally.ends, (operator, alerts.code[:, e.RESOLVED_WHY]), 1)
-    np.add.at(tally.muted, (operator, alerts.code[:, e.MUTED]), 1)
-    tag = alerts.code[row, e.MACHINE] * tally.tags.shape[1] + alerts.code[row, e.RULE]
-    np.add.at(tally.tags.reshape(-1), tag, 1)
-    _add_chatter(tally, tag, at_ms, chatter_window_ms(targets, span))
-    _add_stale(tally, alerts, operator, span, round(targets.stale_hours * HOUR_MS))
-
-
-def _add_chatter(tally: Tally, tag: np.ndarray, at_ms: np.ndarray, window_ms: int) -> None:
-    """Count announcements that are the last of too many within the window, by tag, across batches."""
-    recent = tally.recent.reshape(-1, tally.recent.shape[2])
-    k = recent.shape[1]
-    seen = np.unique(tag)
-    # The last announcements of before stand in front of the new ones of the same tag.
-    all_tags = np.r_[np.repeat(seen, k), tag]
-    all_ms = np.r_[recent[seen].reshape(-1), at_ms]
-    order = np.lexsort((all_ms, all_tags))
-    all_tags, all_ms = all_tags[order], all_ms[order]
-    same = all_tags[k:] == all_tags[:-k]
-    close = same & (all_ms[:-k] != NONE) & (all_ms[k:] - all_ms[:-k] <= window_ms)
-    np.add.at(tally.chatter.reshape(-1), all_tags[k:][close], 1)
-    last = np.searchsorted(all_tags, seen, side="right")
-    recent[seen] = all_ms[last[:, None] + np.arange(-k, 0)]
-
-
-def _add_stale(tally: Tally, alerts: Alerts, operator: np.ndarray, span: Span, stale_ms: int) -> None:
-    """Mark the days on which an announced alert had been standing for longer than ``stale_ms``."""
-    since = alerts.time[:, e.ANNOUNCED] + stale_ms
-    end = np.where(alerts.time[:, e.RESOLVED] == NONE, span.end_ms, alerts.time[:, e.RESOLVED])
-    old = np.flatnonzero((alerts.time[:, e.ANNOUNCED] != NONE) & (end > since))
-    n_days = tally.stale.shape[1] - 1
-    first = np.clip((since[old] - span.start_ms) // DAY_MS, 0, n_days - 1)
-    last = np.clip((end[old] - 1 - span.start_ms) // DAY_MS, 0, n_days - 1)
-    np.add.at(tally.stale, (operator[old], first), 1)
-    np.add.at(tally.stale, (operator[old], last + 1), -1)
+    stale_ms = round(targets.stale_hours * HOUR_MS)
+    bounds = Bounds(span.start_ms, span.end_ms, chatter_window_ms(targets, span), stale_ms)
+    # Without a copy for what the engine gives, so that the kernel is compiled for one layout only.
+    time, code = (np.ascontiguousarray(part.T) for part in (alerts.time, alerts.code))
+    tally_alerts(time, code, console.of_machine, bounds, tally)
 
 
 def flood_slots(slots: np.ndarray, starts: int, ends: int) -> np.ndarray:

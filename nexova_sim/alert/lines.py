@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nexova_sim.alert import engine as e
 from nexova_sim.alert.engine import NONE, Alerts, acknowledged_ms
 from nexova_sim.alert.rules import Compiled
 from nexova_sim.dataset.rows import Rows
+from nexova_sim.kernels import alert_tally as e
 from nexova_sim.schema.alerts import SEVERITIES
 from nexova_sim.schema.channels import STATUSES
 

@@ -77,13 +77,13 @@ def runs(rows: Rows) -> np.ndarray:
     return np.concatenate([[0], inner, [len(rows.machine)]]) if len(rows.machine) else np.zeros(1, np.int64)
 
 
-def _codes(column: pa.Array, place: dict[str, int], what: str) -> np.ndarray:
+def _codes(column: pa.Array, place: dict[str, int], what: str, kind: type[np.integer] = np.int32) -> np.ndarray:
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     if column.null_count:
         raise DataError(f"readings: {column.null_count} rows without {what}; 'nexova data verify' tells what is wrong")
     try:
-        table = np.array([place[name] for name in column.dictionary.to_pylist()], np.int32)
+        table = np.array([place[name] for name in column.dictionary.to_pylist()], kind)
     except KeyError as error:
         raise DataError(
             f"readings: {what} {error} is not known; the dataset does not fit together, write it again"
@@ -100,5 +100,5 @@ def _rows(batch: pa.RecordBatch, place: dict[str, int], n_channels: int) -> Rows
     for number in range(n_channels):
         column = batch.column(2 + number)
         values[number] = column.to_numpy(zero_copy_only=False)  # an Arrow null becomes NaN
-    status = _codes(batch.column(2 + n_channels), _STATUS_PLACE, "status").astype(np.int8)
+    status = _codes(batch.column(2 + n_channels), _STATUS_PLACE, "status", np.int8)
     return Rows(_codes(batch.column(0), place, "machine"), time_ms(batch.column(1)), values, status)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from nexova_sim.alert.engine import HIGHEST, MACHINE, NONE, RESOLVED, RULE, collect_alerts, stream_alerts
+from nexova_sim.alert.engine import NONE, collect_alerts, stream_alerts
 from nexova_sim.alert.rules import compile_policy
 from nexova_sim.base.errors import ConfigError
 from nexova_sim.config.decision import ResolvedDecision
@@ -16,6 +16,7 @@ from nexova_sim.dataset.rows import CHANNELS, runs, scan_rows
 from nexova_sim.decide.chat import MachineState, Plant, begin, say
 from nexova_sim.decide.context import moment
 from nexova_sim.decide.policy import ASKING, check_policy
+from nexova_sim.kernels.alert_tally import HIGHEST, MACHINE, RESOLVED, RULE
 from nexova_sim.run.decision_models import model_name, player_for
 from nexova_sim.schema.alerts import SEVERITIES
 from nexova_sim.schema.channels import STATUSES

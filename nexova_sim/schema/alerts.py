@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pyarrow as pa
 
 from nexova_sim.schema.channels import Channel
@@ -46,6 +48,7 @@ ALERTS = (
 )
 
 
+@cache
 def alerts_schema() -> pa.Schema:
     """Arrow schema of the alerts table, with units and meaning in the field metadata."""
     return pa.schema(

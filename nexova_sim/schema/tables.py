@@ -66,6 +66,12 @@ def number_array(values: np.ndarray, kind: pa.DataType, is_null: np.ndarray | No
     return pa.Array.from_buffers(kind, len(data), [validity, pa.py_buffer(data)])
 
 
+def flag_array(values: np.ndarray) -> pa.Array:
+    """Arrow booleans of a mask (n,)."""
+    bits = np.packbits(values, bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(bits)])
+
+
 def text_array(values: Iterable[str | None]) -> pa.Array:
     """Arrow strings; None is null."""
     builder = pa.lib.StringBuilder()
@@ -96,8 +102,7 @@ def _column(value: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401
     if kind in _NUMPY:
         return number_array(np.asarray(value), kind)
     if pa.types.is_boolean(kind):
-        bits = np.packbits(np.asarray(value, bool), bitorder="little")
-        return pa.Array.from_buffers(kind, len(value), [None, pa.py_buffer(bits)])
+        return flag_array(np.asarray(value, bool))
     return pa.array(value).cast(kind)
 
 

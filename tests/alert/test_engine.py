@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_alerts import naive_alerts
 
-from nexova_sim.alert import engine as e
 from nexova_sim.alert.engine import (
     Alerts,
     acknowledged_ms,
@@ -26,8 +25,9 @@ from nexova_sim.alert.engine import (
 from nexova_sim.alert.rules import Machines, channel_units, compile_policy, compile_rules, read_machines
 from nexova_sim.base.errors import ConfigError
 from nexova_sim.config.alert import AlertPolicy, load_policy
-from nexova_sim.dataset.read import open_dataset
+from nexova_sim.dataset.read import open_dataset, parse_time
 from nexova_sim.dataset.rows import Rows, read_rows
+from nexova_sim.kernels import alert_tally as e
 from nexova_sim.schema.alerts import MUTED_BY, RESOLVED_BY, alerts_schema
 
 UNITS = {"power_kw": "kW", "temperature_c": "degC", "vibration_mm_s": "mm/s"}
@@ -221,7 +221,7 @@ def test_a_real_dataset_in_any_chunks(tiny_dataset):
         ready = compile_policy(load_policy(name), dataset)
         streamed = collect_alerts(stream_alerts(ready, dataset))
         rows = read_rows(dataset, ready.channels)
-        end_ms = e.parse_time(dataset.manifest.end, "end")
+        end_ms = parse_time(dataset.manifest.end, "end")
         again = run_at(ready, rows, range(0, len(rows.machine), 997), end_ms)
         assert isinstance(streamed, Alerts) and len(streamed.code) > 5
         assert all(np.array_equal(x, y) for x, y in zip(streamed, again, strict=True))

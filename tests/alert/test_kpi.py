@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nexova_sim.alert import engine as e
 from nexova_sim.alert.compare import alert_changes, event_changes, make_episodes, without_match
 from nexova_sim.alert.detection import Truth, add_found, detection, new_found, read_truth
 from nexova_sim.alert.engine import NONE, Alerts
@@ -16,12 +15,12 @@ from nexova_sim.alert.kpi import (
     flood_slots,
     make_console,
     new_tally,
-    notices,
     summarise,
 )
 from nexova_sim.alert.rules import Machines, compile_rules
 from nexova_sim.config.alert import Operators, load_policy
 from nexova_sim.dataset.read import open_dataset
+from nexova_sim.kernels import alert_tally as e
 
 MIN, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 POLICY = load_policy("isa18")
@@ -49,8 +48,10 @@ def summary(found, span, batches=1):
 
 
 def test_what_operators_are_told():
-    row, at, severity = notices(alerts(alert(0, 5, 9), alert(1, 6, 9, again=8), alert(2, 7, 9, announced=NONE)))
-    assert row.tolist() == [0, 1, 1] and at.tolist() == [5, 6, 8] and severity.tolist() == [1, 1, 2]
+    found = alerts(alert(0, 5, 9), alert(1, 6, 9, again=8), alert(2, 7, 9, announced=NONE))
+    x, y = summary(found, Span(0, HOUR, 2000))["operators"]
+    assert (x["announced"], x["by_severity"]) == (3, {"INFO": 0, "WARNING": 2, "CRITICAL": 1})
+    assert (y["announced"], y["alerts"]) == (0, 1)
 
 
 def test_rates_per_operator():

@@ -6,10 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from naive_alerts import naive_tally
 
 from nexova_sim.kernels import alert_state as c
+from nexova_sim.kernels import alert_tally as a
 from nexova_sim.kernels.alert_signal import derived, forget, learn, low_pass, slope
 from nexova_sim.kernels.alert_state import AlertRules, AlertState
+from nexova_sim.kernels.alert_tally import Bounds, Tally, split_alerts, tally_alerts
 from nexova_sim.kernels.alerts import close_rules, is_shelved, run_rules
 
 
@@ -69,3 +72,50 @@ def test_shelves_are_for_all_or_for_one():
     shelf = np.array([[-1.0, 1.0, 10.0, 20.0], [3.0, -1.0, 30.0, 40.0]])
     assert is_shelved(shelf, 7, 1, 10.0) and not is_shelved(shelf, 7, 1, 20.0) and not is_shelved(shelf, 7, 0, 15.0)
     assert is_shelved(shelf, 3, 0, 39.0) and not is_shelved(shelf, 2, 0, 39.0)
+
+
+def test_alerts_are_taken_apart_into_columns():
+    rows = np.arange(2.0 * c.N_OUT).reshape(2, c.N_OUT)
+    rows[1, c.REANNOUNCED] = c.NONE
+    time, value, code = np.empty((6, 2), np.int64), np.empty((3, 2)), np.empty((8, 2), np.int64)
+    split_alerts(rows, time, value, code)
+    assert time[[a.RAISED, a.RESOLVED], 0].tolist() == [c.RAISED, c.OUT_RESOLVED]
+    assert time[a.REANNOUNCED, 1] == int(c.NONE) and value[:, 0].tolist() == [c.VALUE_RAISED, c.EXTREME, c.OUT_LIMIT]
+    assert code[[a.MACHINE, a.RULE, a.HIGHEST, a.N_HELD], 0].tolist() == [
+        c.OUT_MACHINE, c.OUT_RULE, c.OUT_HIGHEST, c.N_HELD,
+    ]  # fmt: skip
+
+
+def some_alerts(n, rng):
+    """Columns of ``n`` alerts of 3 machines and 2 rules in order of time, some never announced, some grown graver."""
+    none, hour = int(c.NONE), 3_600_000
+    raised = np.sort(rng.integers(-hour, 100 * hour, n))
+    first = np.where(rng.random(n) < 0.2, none, raised + rng.integers(0, 9_000, n))
+    graver = np.where(rng.random(n) < 0.5, none, raised + rng.integers(0, 9_000, n))
+    again = np.where((graver == none) | (rng.random(n) < 0.5), none, first.clip(0) + 5_000)
+    resolved = np.where(rng.random(n) < 0.1, none, raised + rng.integers(0, 60 * hour, n))
+    severity = rng.integers(0, 3, n)
+    code = [rng.integers(0, 3, n), rng.integers(0, 2, n), severity, np.maximum(severity, rng.integers(0, 3, n))]
+    code += [rng.integers(0, 4, n), rng.integers(0, 4, n), rng.integers(0, 2, n), rng.integers(1, 9, n)]
+    return np.array([raised, raised, first, again, graver, resolved]), np.array(code)
+
+
+@pytest.mark.parametrize("n_recent", [1, 2, 7])
+@pytest.mark.parametrize("is_python", [False, True])
+def test_alerts_are_counted_like_one_at_a_time(is_python, n_recent):
+    hour = 3_600_000
+    bounds, operator = Bounds(0, 99 * hour, hour, 24 * hour), np.array([1, 0, 1])
+    shapes = [(2, 594), (3, 2), (3, 2, n_recent), (3, 2), (2, 3), (2, 6), (2, 4), (2, 4)]
+    ours, theirs = (Tally(*(np.zeros(shape, np.int64) for shape in shapes)) for _ in range(2))
+    for tally in (ours, theirs):
+        tally.recent[:] = int(c.NONE)
+    count = tally_alerts.py_func if is_python else tally_alerts
+    rng = np.random.default_rng(3)
+    time, code = some_alerts(400, rng)
+    for part in np.array_split(np.arange(400), 3):
+        columns = np.ascontiguousarray(time[:, part]), np.ascontiguousarray(code[:, part])
+        count(*columns, operator, bounds, ours)
+        naive_tally(*columns, operator, bounds, theirs)
+    assert ours.chatter.sum() > 5 and np.cumsum(ours.stale, axis=1).max() > 2
+    for name, mine, other in zip(Tally._fields, ours, theirs, strict=True):
+        assert (mine == other).all(), name

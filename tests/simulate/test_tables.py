@@ -12,6 +12,7 @@ from nexova_sim.kernels import rows as r
 from nexova_sim.schema.channels import TABLES, channel
 from nexova_sim.schema.tables import (
     field,
+    flag_array,
     id_array,
     number_array,
     status_array,
@@ -324,6 +325,8 @@ def test_arrays_from_memory():
     assert number_array(np.arange(3)[::-1], pa.int16()).to_pylist() == [2, 1, 0]
     assert number_array(np.empty(0), pa.float32()).to_pylist() == []
     assert text_array(["a", None, "", "\u00e9\u4e2d"]).equals(pa.array(["a", None, "", "\u00e9\u4e2d"]))
+    mask = np.arange(11) % 3 == 0
+    assert flag_array(mask).equals(pa.array(mask)) and flag_array(mask[:0]).equals(pa.array([], pa.bool_()))
     ids = id_array(np.array([1, 0, 1]), ["x", "y"])
     ids.validate(full=True)
     assert ids.to_pylist() == ["y", "x", "y"]

@@ -17,7 +17,7 @@ NAMES = {
     "bau": "business as usual", "flat": "even pace", "tou": "time of use", "rule": "seven-parameter rule",
     "bids": "scheduler, tuned", "context": "scheduler + linear policy (CMA-ES)", "ppo": "scheduler + PPO",
     "ppo_alone": "PPO from the hand-set scheduler", "sac": "scheduler + SAC", "mpc": "MPC",
-    "perfect": "perfect information",
+    "lookahead": "scheduler + look-ahead on the twin", "perfect": "perfect information",
 }  # fmt: skip
 COLORS = {"ppo": "C0", "ppo_alone": "C1", "context": "C2", "bids": "C3", "sac": "C4"}
 
@@ -44,17 +44,19 @@ def table(judged: dict[str, Any]) -> pd.DataFrame:
     gaps = {(r["controller"], r["minus"]): r["usd_per_day"] for r in judged["differences"]}
     yard = judged["yardsticks"]
     bound, best = yard.get("share_of_bound", {}), yard.get("share_of_best_known", {})
-    bound = bound | {"mpc": yard.get("mpc_share_of_bound")}
+    bound = bound | {name: yard.get(f"{name}_share_of_bound") for name in ("mpc", "lookahead")}
     rows = []
     for row in (*judged["controllers"], *yard.get("programs", ())):
         name = row["controller"]
-        days = {"mpc": yard.get("n_mpc_days"), "perfect": yard.get("n_slow_days")}.get(name)
+        days = {"mpc": yard.get("n_mpc_days"), "lookahead": yard.get("n_lookahead_days"),
+                "perfect": yard.get("n_slow_days")}.get(name)  # fmt: skip
         rows.append({
             "controller": NAMES[name] + (f", first {days} days" if days else ""),
             "seeds": row["n_seeds"], "USD a day": ranged(row["mean_usd"]),
             "IQM": f"{row['iqm_usd']:.1f}",
             "minus the rule": ranged(gaps.get((name, "rule"))), "minus the scheduler": ranged(gaps.get((name, "bids"))),
             "minus MPC": ranged(yard.get("against_mpc", {}).get(name)),
+            "minus look-ahead": ranged(yard.get("against_lookahead", {}).get(name)),
             "of the bound's saving": ranged(bound.get(name), 2), "of the best known": ranged(best.get(name), 2),
             "us a decision": f"{row['cpu_us_per_decision']:.1f}",
             "search and training, CPU-s a seed": training_cpu_s(row["tuning"]),

@@ -17,6 +17,7 @@ if [ "$1" = small ]; then
   LEARN="$STUDY --set decisions=960 --set n_envs=8 --set batch=96 --set check_every=2"
   SAC="$STUDY --set decisions=384 --set n_envs=8 --set batch=16 --set check_every=1"
   JUDGE="$STUDY --set shifted=[] --set yardsticks.n_days=0 --set yardsticks.mpc_days=1"
+  JUDGE="$JUDGE --set yardsticks.lookahead.n_days=1 --set yardsticks.lookahead.iterations=1"
 fi
 if [ "$1" = default ]; then SEEDS="1"; fi
 

@@ -192,7 +192,7 @@ def _compared(summary: dict[str, Any]) -> str:
 
 
 def _measured(found: dict[str, Any] | None) -> list[str]:
-    """Lines about bound, perfect information and MPC."""
+    """Lines about bound, perfect information, MPC and look-ahead."""
     if found is None:
         return []
     lines = [f"lower bound: {_ranged(found['bound_usd'])}; plays below it: {found['below_bound']}"]
@@ -200,11 +200,13 @@ def _measured(found: dict[str, Any] | None) -> list[str]:
     lines.append(f"share of the saving from bau to the bound: {shares}")
     if "programs" not in found:
         return lines
-    n_days = {"mpc": found["n_mpc_days"], "perfect": found.get("n_slow_days", 0)}
+    n_days = {"mpc": found.get("n_mpc_days", 0), "lookahead": found.get("n_lookahead_days", 0),
+              "perfect": found.get("n_slow_days", 0)}  # fmt: skip
     lines += [f"{row['controller']} on the first {n_days[row['controller']]} days: {_ranged(row['mean_usd'])}, "
               f"{row['cpu_us_per_decision']:,.0f} us/decision" for row in found["programs"]]  # fmt: skip
-    lines += [f"{name} minus mpc on the first {n_days['mpc']} days: {_ranged(row)}"
-              for name, row in found["against_mpc"].items()]  # fmt: skip
+    for other in ("mpc", "lookahead"):
+        lines += [f"{name} minus {other} on the days both played: {_ranged(row)}"
+                  for name, row in found.get(f"against_{other}", {}).items()]  # fmt: skip
     days = f"on the first {n_days['perfect']} days"
     best = found.get("share_of_best_known", {})
     lines += [f"share of the best known saving {days}: {name} {_ranged(row, 3)}" for name, row in best.items()]

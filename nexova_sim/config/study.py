@@ -106,6 +106,22 @@ class Shifted(Strict):
     overrides: Annotated[list[str], Field(min_length=1)]
 
 
+class LookaheadConfig(Strict):
+    """Look-ahead on the twin from the first ``n_models`` of models.bids, on the first ``n_days``.
+
+    Every hour a search of ``iterations`` times ``population`` moves of the bids over ``n_futures`` simulated futures,
+    about 5 CPU-s a day and model; ``n_checked`` fresh futures say whether the move found is kept.
+    """
+
+    n_days: Count = 128
+    n_models: Annotated[int, Field(ge=1, le=100)] = 1
+    n_futures: Annotated[int, Field(ge=2, le=4096, multiple_of=2)] = 32
+    population: Annotated[int, Field(ge=4, le=1024, multiple_of=2)] = 32
+    iterations: Annotated[int, Field(ge=1, le=1000)] = 4
+    n_checked: Annotated[int, Field(ge=2, le=4096, multiple_of=2)] = 128
+    sigma: Annotated[float, Field(gt=0.0, le=3.0)] = 0.4
+
+
 class YardstickConfig(Strict):
     """The lower bound of every day; on the first ``n_days`` perfect information, about 100 CPU-s a day.
 
@@ -116,6 +132,7 @@ class YardstickConfig(Strict):
     n_days: Annotated[int, Field(ge=0, le=MOST_DAYS)] = 16
     mpc_days: Annotated[int, Field(ge=0, le=MOST_DAYS)] = 0
     nodes: Annotated[int, Field(ge=1, le=100_000)] = 60
+    lookahead: LookaheadConfig | None = None
 
 
 class EvaluateConfig(Strict):

@@ -30,6 +30,7 @@ NAMES: Mapping[str, str] = {
     "ppo_alone": "PPO alone",
     "sac_alone": "SAC alone",
     "mpc": "model predictive control",
+    "lookahead": "look-ahead on the twin",
     "perfect": "perfect information",
 }
 _MOST_FOUND, _MOST_CURVES = 20, 10
@@ -115,14 +116,18 @@ def _judged_page(judged: dict[str, Any]) -> dict[str, Any]:
 
 
 def _programs(judged: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """MPC and perfect information: name, days, mean cost, CPU of a decision, and who costs less than the MPC."""
+    """MPC, look-ahead, perfect information: name, days, mean cost, CPU of a decision, who costs less than the MPC."""
     yard = judged.get("yardsticks") or {}
-    days = {"mpc": yard.get("n_mpc_days"), "perfect": yard.get("n_slow_days")}
+    days = {
+        "mpc": yard.get("n_mpc_days"),
+        "lookahead": yard.get("n_lookahead_days"),
+        "perfect": yard.get("n_slow_days"),
+    }
     return [
         {
             "name": name_of(row["controller"]), "n_days": days[row["controller"]], "mean_usd": row["mean_usd"],
             "ms": row["cpu_us_per_decision"] / 1000.0,
-            "against": [(name_of(n), gap) for n, gap in yard["against_mpc"].items() if n in _LEARNED]
+            "against": [(name_of(n), gap) for n, gap in yard["against_mpc"].items() if n in (*_LEARNED, "lookahead")]
             if row["controller"] == "mpc" else [],
         }
         for row in yard.get("programs", ())

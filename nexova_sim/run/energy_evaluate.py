@@ -10,12 +10,13 @@ from nexova_sim.base.errors import ConfigError, suggest
 from nexova_sim.base.hashing import code_hash, hash_file, hash_value, run_id
 from nexova_sim.config.energy import SiteConfig
 from nexova_sim.config.load import find_config
-from nexova_sim.config.study import Part, ResolvedEvaluate, StudyConfig
+from nexova_sim.config.study import Part, ResolvedEvaluate, StudyConfig, YardstickConfig
 from nexova_sim.dataset.stage import is_same, staged
 from nexova_sim.kernels.energy import Days, Site
 from nexova_sim.run.energy import ROOMS, EnergyResult, Progress, config_text, json_text, read_summary, seal, write_texts
 from nexova_sim.schedule.compare import Entry, against_yardsticks, costs_of, day_profile, describe_entry, differences
-from nexova_sim.schedule.controllers import FIXED, TUNED, Controller, play_days
+from nexova_sim.schedule.controllers import FIXED, TUNED, Bids, Controller, play_days
+from nexova_sim.schedule.lookahead import Lookahead, Search
 from nexova_sim.schedule.modelfile import load_model, make_controller
 from nexova_sim.schedule.refine import Refined
 from nexova_sim.schedule.shared import Shared
@@ -50,6 +51,12 @@ def model_paths(resolved: ResolvedEvaluate) -> dict[str, list[Path]]:
     for name in evaluate.also_against:
         if name not in evaluate.controllers:
             raise ConfigError(f"also_against: {name!r} is not among the controllers: {evaluate.controllers}")
+    yardsticks = evaluate.yardsticks
+    if yardsticks is not None and yardsticks.lookahead is not None and "bids" not in evaluate.controllers:
+        raise ConfigError(
+            f"yardsticks.lookahead: it looks ahead with the tuned scheduler, but 'bids' is not among the controllers: "
+            f"{evaluate.controllers}; add it with its models, or leave lookahead out"
+        )
     paths = {}
     for name in evaluate.controllers:
         if name in TUNED:
@@ -140,7 +147,7 @@ def evaluate(resolved: ResolvedEvaluate, part: Part = "validation", out: Path | 
         wanted = resolved.evaluate.yardsticks
         if wanted is not None:
             starts = [min(e.plays, key=lambda p: float(p.paid.sum())) for e in results["as made"]]
-            extent = Extent(wanted.n_days, wanted.mpc_days, wanted.nodes)
+            extent = _extent(wanted, found)
             slow = measure_days(site, days, starts, extent, jobs, progress)
             summary["yardsticks"] = against_yardsticks(results["as made"], slow, resolved.evaluate.n_resamples)
         texts = {"evaluation.json": json_text(summary), "days.csv": _day_table(results["as made"]),
@@ -148,6 +155,16 @@ def evaluate(resolved: ResolvedEvaluate, part: Part = "validation", out: Path | 
         write_texts(stage, texts)
         seal(stage, FORMAT, hashes, list(texts))
     return EnergyResult(folder, ident, summary, False)
+
+
+def _extent(wanted: YardstickConfig, found: list[Contestant]) -> Extent:
+    extent = Extent(wanted.n_days, wanted.mpc_days, wanted.nodes)
+    look = wanted.lookahead
+    if look is None:
+        return extent
+    schedulers = [c for contestant in found for c in contestant.controllers if isinstance(c, Bids)][: look.n_models]
+    search = Search(look.n_futures, look.population, look.iterations, look.sigma, look.n_checked)
+    return extent._replace(n_ahead=look.n_days, ahead=[Lookahead(s.params, search) for s in schedulers])
 
 
 def _days(site: Site, study: StudyConfig, part: Part) -> Days:

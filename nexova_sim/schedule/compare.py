@@ -93,42 +93,62 @@ def differences(entries: Sequence[Entry], baseline: str, n_resamples: int) -> li
 
 
 def against_yardsticks(entries: Sequence[Entry], found: Yardsticks, n_resamples: int) -> dict[str, Any]:
-    """Bound, perfect information and MPC beside the controllers; shares are of what ``bau`` could have saved.
+    """Bound, perfect information, MPC and look-ahead beside the controllers; shares are of what ``bau`` could save.
 
     ``below_bound`` counts days and seeds on which a controller is cheaper than the bound, which must be none.
     """
     costs = {e.name: costs_of(e) for e in entries}
     bound = found.bound_usd[None]
-    below = sum(int((cost < bound - _BOUND_SLACK_USD).sum()) for cost in costs.values())
+    played = {**costs, **_program_costs(found)}
+    below = sum(int((cost < bound[:, : cost.shape[1]] - _BOUND_SLACK_USD).sum()) for cost in played.values())
     out: dict[str, Any] = {"bound_usd": _plain(mean_interval(bound, n_resamples)), "below_bound": below}
     dear = costs.get("bau")
     if dear is not None:
         out["share_of_bound"] = {
             name: _plain(share_interval(cost, dear, bound, n_resamples)) for name, cost in costs.items()
         }
-    if found.mpc is None:
-        return out
-    out["programs"] = [describe_entry(Entry("mpc", [found.mpc], ()), n_resamples)]
-    mpc = found.mpc.paid.sum(axis=0)[None]
-    n = out["n_mpc_days"] = mpc.shape[1]
-    out["against_mpc"] = {name: _plain(paired_interval(cost[:, :n], mpc, n_resamples)) for name, cost in costs.items()}
-    if dear is not None:
-        early_bound = bound[:, :n]
-        out["mpc_share_of_bound"] = _plain(share_interval(mpc, dear[:, :n], early_bound, n_resamples))
-    if found.perfect is None:
+    out |= _against_programs(costs, found, n_resamples)
+    if found.perfect is None or found.mpc is None:
         return out
     out["programs"].append(describe_entry(Entry("perfect", [found.perfect], ()), n_resamples))
     perfect = found.perfect.paid.sum(axis=0)[None]
     n = out["n_slow_days"] = perfect.shape[1]
-    mpc = mpc[:, :n]
-    early = {name: cost[:, :n] for name, cost in costs.items()}
-    best = np.min([perfect[0], mpc[0], *(cost.min(axis=0) for cost in early.values())], axis=0)[None]
+    early = {name: cost[:, :n] for name, cost in played.items()}
+    best = np.min([perfect[0], *(cost.min(axis=0) for cost in early.values())], axis=0)[None]
     out["best_known_usd"] = _plain(mean_interval(best, n_resamples))
     if dear is not None:
-        both = early | {"mpc": mpc}
         out["share_of_best_known"] = {
-            name: _plain(share_interval(cost, dear[:, :n], best, n_resamples)) for name, cost in both.items()
+            name: _plain(share_interval(cost, dear[:, :n], best, n_resamples)) for name, cost in early.items()
         }
+    return out
+
+
+def _program_costs(found: Yardsticks) -> dict[str, np.ndarray]:
+    """Costs (runs, days) of what plans ahead and was played: MPC and look-ahead."""
+    ahead = {"lookahead": np.stack([p.paid.sum(axis=0) for p in found.lookahead])} if found.lookahead else {}
+    return ({} if found.mpc is None else {"mpc": found.mpc.paid.sum(axis=0)[None]}) | ahead
+
+
+def _against_programs(costs: Mapping[str, np.ndarray], found: Yardsticks, n_resamples: int) -> dict[str, Any]:
+    """MPC and look-ahead on the days they played, and everybody minus each of them on the days both did."""
+    played = _program_costs(found)
+    if not played:
+        return {}
+    entries = {"mpc": [] if found.mpc is None else [found.mpc], "lookahead": list(found.lookahead)}
+    out: dict[str, Any] = {"programs": [describe_entry(Entry(name, entries[name], ()), n_resamples) for name in played]}
+    for name, other in played.items():
+        out[f"n_{name}_days"] = other.shape[1]
+        gaps = {}
+        for rival, cost in {**costs, **played}.items():
+            n = min(cost.shape[1], other.shape[1])
+            if rival != name:
+                gaps[rival] = _plain(paired_interval(cost[:, :n], other[:, :n], n_resamples))
+        out[f"against_{name}"] = gaps
+        if "bau" in costs:
+            n = other.shape[1]
+            early_bound = found.bound_usd[None, :n]
+            share = share_interval(other, costs["bau"][:, :n], early_bound, n_resamples)
+            out[f"{name}_share_of_bound"] = _plain(share)
     return out
 
 

@@ -6,7 +6,7 @@ candidate ever seen but the mean of the last means.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,12 +18,12 @@ _FLOOR = 0.02  # least spread of the cross-entropy method, in parts of the box
 
 
 class SearchPlan(NamedTuple):
-    """How long and how widely to search; ``population`` is even."""
+    """How long and how widely to search; ``population`` is even; ``seed`` is one number or several."""
 
     iterations: int
     population: int
     sigma: float
-    seed: int
+    seed: int | Sequence[int]
     averaged_frac: float = 0.4
 
 

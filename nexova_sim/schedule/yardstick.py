@@ -1,4 +1,4 @@
-"""What days could have cost at least, with perfect information, and under model predictive control: slow, by day."""
+"""What days could have cost at least, with perfect information, and under controllers that plan: slow, by day."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from nexova_sim.kernels.energy import Days, Site
-from nexova_sim.schedule.controllers import Played, no_steps, play_days
+from nexova_sim.schedule.controllers import Controller, Played, no_steps, play_days
+from nexova_sim.schedule.lookahead import Lookahead
 from nexova_sim.schedule.mpc import Mpc
 from nexova_sim.schedule.oracle import DEFAULT_NODES, Script, lower_bound_usd, perfect_day
 from nexova_sim.schedule.site import pick_days
@@ -18,12 +19,13 @@ from nexova_sim.schedule.site import pick_days
 class Yardsticks(NamedTuple):
     """``bound_usd`` (n,) of every day; ``perfect`` and ``mpc`` play the first days only, or are None.
 
-    ``mpc`` plays at least the days of ``perfect``.
+    ``mpc`` plays at least the days of ``perfect``; so does ``lookahead``, a play for each scheduler, when there is any.
     """
 
     bound_usd: np.ndarray
     perfect: Played | None
     mpc: Played | None
+    lookahead: Sequence[Played] = ()
 
 
 def _bound(site: Site, day: Days) -> float:
@@ -34,7 +36,7 @@ def _perfect(site: Site, day: Days, starts: Sequence[np.ndarray], nodes: int) ->
     return perfect_day(site, day, 0, starts, nodes)
 
 
-def _mpc(site: Site, day: Days, controller: Mpc) -> Played:
+def _play(site: Site, day: Days, controller: Controller) -> Played:
     return play_days(controller, site, day)
 
 
@@ -46,37 +48,51 @@ def joined(plays: Sequence[Played]) -> Played:
 
 
 class Extent(NamedTuple):
-    """How much is measured: days of perfect information and, at least as many, of the MPC; ``nodes`` of perfect_day."""
+    """How much is measured: days of perfect information and, at least as many, of the MPC; ``nodes`` of perfect_day.
+
+    ``ahead`` are the controllers that look ahead and play the first ``n_ahead`` days, or when they are fewer those of
+    perfect information.
+    """
 
     n_perfect: int
     n_mpc: int
     nodes: int = DEFAULT_NODES
+    n_ahead: int = 0
+    ahead: Sequence[Lookahead] = ()
 
 
 def measure_days(site: Site, days: Days, starts: Sequence[Played], extent: Extent, jobs: int = 1,
                  progress: Callable[[int, int], None] = no_steps) -> Yardsticks:  # fmt: skip
-    """The bound of every day; on the first days the MPC, and perfect information begun from it and from ``starts``.
+    """The bound of every day; on the first days MPC, look-ahead, and perfect information begun from all and ``starts``.
 
     Days are independent of each other and are spread over ``jobs`` processes.
     """
     n = days.level.shape[1]
     n_slow = min(extent.n_perfect, n)
     n_mpc = min(max(n_slow, extent.n_mpc), n)
+    n_ahead = min(max(n_slow, extent.n_ahead), n) if extent.ahead else 0
     single = [pick_days(days, [i]) for i in range(n)]
     pool = Parallel(n_jobs=jobs)
     bound = np.array(pool(delayed(_bound)(site, day) for day in single))
-    total = n + n_mpc + n_slow
-    progress(n, total)
-    if n_mpc == 0:
-        return Yardsticks(bound, None, None)
-    mpc = joined(list(pool(delayed(_mpc)(site, single[i], Mpc()) for i in range(n_mpc))))
-    progress(n + n_mpc, total)
-    if n_slow == 0:
-        return Yardsticks(bound, None, mpc)
-    begun = [*starts, mpc]
+    total = n + n_mpc + n_ahead * len(extent.ahead) + n_slow
+    done = n
+    progress(done, total)
+
+    def plays(controller: Controller, n_days: int) -> Played:
+        nonlocal done
+        found = joined(list(pool(delayed(_play)(site, single[i], controller) for i in range(n_days))))
+        done += n_days
+        progress(done, total)
+        return found
+
+    mpc = plays(Mpc(), n_mpc) if n_mpc else None
+    ahead = [plays(controller, n_ahead) for controller in extent.ahead]
+    if mpc is None or n_slow == 0:
+        return Yardsticks(bound, None, mpc, ahead)
+    begun = [*starts, mpc, *ahead]
     plans = pool(
         delayed(_perfect)(site, single[i], [p.load_frac[:, :, i] for p in begun], extent.nodes) for i in range(n_slow)
     )
     progress(total, total)
     perfect = play_days(Script(np.stack(list(plans), axis=2)), site, pick_days(days, list(range(n_slow))))
-    return Yardsticks(bound, perfect, mpc)
+    return Yardsticks(bound, perfect, mpc, ahead)

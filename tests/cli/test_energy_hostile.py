@@ -136,8 +136,26 @@ def test_a_model_that_is_damaged_or_missing_is_refused(capsys, tmp_path, kind, c
 
 @pytest.mark.parametrize("flags", [
     ("--set", "yardsticks.n_days=-1"), ("--set", "yardsticks.nodes=0"), ("--set", "yardsticks.limit_s=1"),
+    ("--set", "yardsticks.lookahead={n_futures: 3}"), ("--set", "yardsticks.lookahead={n_days: 1}"),
     ("--set", "n_resamples=1"), ("--set", "shifted=[{name: a, overrides: [tariff.nothing=1]}]"),
 ])  # fmt: skip
 def test_settings_outside_their_range_are_refused(capsys, tmp_path, flags):
     code, _, errors = call(capsys, "evaluate", *PLAIN, *flags, "--out", tmp_path / "x")
     assert code == 2, errors
+
+
+def test_looking_ahead_needs_a_scheduler_and_is_told(capsys, tmp_path):
+    path = study(tmp_path, lambda text: text)
+    common = ("--set", f"study={path}", "--set", "yardsticks.n_days=0")
+    code, _, errors = call(capsys, "evaluate", *PLAIN, *common, "--set", "yardsticks.lookahead={n_days: 1}", "--out",
+                           tmp_path / "x")  # fmt: skip
+    assert code == 2 and "'bids' is not among the controllers" in errors and not (tmp_path / "x").exists()
+    models = json.dumps({"bids": [str(Path("configs/energy/models/bids-0.json").absolute())]})
+    small = "yardsticks.lookahead={n_days: 1, n_futures: 4, population: 4, iterations: 1, n_checked: 4}"
+    code, text, errors = call(capsys, "evaluate", *PLAIN, *common, "--set", f"models={models}", "--set",
+                              "controllers=[bau,bids]", "--set", "baseline=bau", "--set", small, "--out",
+                              tmp_path / "y")  # fmt: skip
+    assert code == 0, errors
+    assert "bids minus lookahead on the days both played" in text + errors
+    told = json.loads((tmp_path / "y" / "evaluation.json").read_text(encoding="utf-8"))["yardsticks"]
+    assert told["n_lookahead_days"] == 1 and told["against_lookahead"]["bids"]["value"] is not None

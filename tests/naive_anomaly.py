@@ -75,3 +75,22 @@ def alarms(time_ms, ratio, quiet, hold_ms, clear_ms, clear_ratio, start_up_ms):
                 found.append((stands[0], t, stands[2]))
                 stands, under = None, 0.0
     return found + ([(stands[0], None, stands[2])] if stands is not None else [])
+
+
+def leave_past(machine, values, limit, pace):
+    """Distance from a level with a trend, from dictionaries per machine and channel."""
+    past = {}
+    out = np.full(values.shape, np.nan)
+    for i, m in enumerate(machine.tolist()):
+        for c, x in enumerate(values[:, i].astype(np.float64).tolist()):
+            if math.isnan(x):
+                continue
+            level, trend, seen = past.get((m, c), (x, 0.0, 0))
+            out[c, i] = away = x - level - trend
+            share = max(pace[0], 1.0 / (seen + 1.0))
+            if abs(away) > limit[m][c]:
+                share = share * pace[2]
+                past[m, c] = level + trend + share * away, trend * (1.0 - share), seen + 1
+            else:
+                past[m, c] = level + trend + share * away, trend + pace[1] * share * away, seen + 1
+    return out

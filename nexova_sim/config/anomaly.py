@@ -20,6 +20,7 @@ DetectorName = Literal[
     "pca_t2q",
     "forecast_residual",
     "half_space_trees",
+    "level_shift",
 ]
 Status = Literal["ONLINE", "OFFLINE", "MAINTENANCE"]
 
@@ -42,13 +43,15 @@ class TwinWatch(Strict):
 class Features(Strict):
     """Rolling features over ``window_readings``; ``families`` of features that detectors other than the twin see.
 
-    A gap longer than ``gap_min`` starts the windows anew. ``outlier_sigmas`` bounds normalised values.
+    A gap longer than ``gap_min`` starts the windows anew. ``outlier_sigmas`` bounds normalised values. ``by_state``:
+    loaded, idling and stopped have normal values of their own; false where load cycles from reading to reading.
     """
 
     families: list[Literal["z", "mean", "std", "rate", "ratio", "twin"]] = ["z", "mean", "std", "ratio", "twin"]
     window_readings: Annotated[int, Field(ge=2, le=1440)] = 30
     gap_min: Positive = 60.0
     outlier_sigmas: Positive = 12.0
+    by_state: bool = True
 
 
 class ForestSettings(Strict):
@@ -83,12 +86,23 @@ class HalfSpaceSettings(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 7
 
 
-class Calibration(Strict):
-    """``fit_frac`` of the time span is fitted, the rest (held out) sets scores and thresholds.
+class LevelShiftSettings(Strict):
+    """Readings over which a level follows its channel, and a trend the level; the share of that left in a fault."""
 
-    ``budget_per_machine_day`` is the rate of false alarms asked for; ``max_fit_rows`` bounds the fitted sample.
+    follow_readings: Annotated[int, Field(ge=2, le=1_000_000)] = 100
+    trend_readings: Annotated[int, Field(ge=2, le=100_000_000)] = 1000
+    held_frac: Frac = 0.02
+
+
+class Calibration(Strict):
+    """``budget``: ``fit_frac`` of the time span is fitted, the rest (held out) sets scores and thresholds.
+
+    ``highest``: all of a history known to be normal is fitted, and its highest statistic is the threshold: for
+    histories too short to hold a part out or to tell a rate of alarms from. ``budget_per_machine_day`` is the rate of
+    false alarms asked for (``budget`` only); ``max_fit_rows`` bounds the fitted sample.
     """
 
+    threshold: Literal["budget", "highest"] = "budget"
     fit_frac: Annotated[float, Field(gt=0.05, lt=0.95)] = 0.5
     budget_per_machine_day: Annotated[float, Field(gt=0.0, le=100_000.0)] = 0.002
     max_fit_rows: Annotated[int, Field(ge=50, le=5_000_000)] = 200_000
@@ -120,6 +134,7 @@ class AnomalyConfig(Strict):
     mewma: MewmaSettings = MewmaSettings()
     pca: PcaSettings = PcaSettings()
     half_space: HalfSpaceSettings = HalfSpaceSettings()
+    level_shift: LevelShiftSettings = LevelShiftSettings()
     calibration: Calibration = Calibration()
     post: PostRules = PostRules()
 

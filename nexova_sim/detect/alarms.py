@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nexova_sim.config.anomaly import PostRules
-from nexova_sim.detect.anomaly import Model, Scored, groups_of
+from nexova_sim.detect.anomaly import Model, Scored
+from nexova_sim.detect.calibration import groups_of
 from nexova_sim.detect.detector import LANES, Component
 from nexova_sim.detect.detectors import DETECTORS
 from nexova_sim.detect.features import feature_names, prepare
@@ -64,7 +65,8 @@ def follow_alarms(model: Model, around: Surroundings, scored: Iterable[Scored],
     state = np.zeros((len(around.machine_ids), len(LANES), N_EPISODE))
     suppressed = np.isin(np.arange(len(STATUSES)), [STATUSES.index(s) for s in model.config.post.suppress])
     gaps = [k for k, c in enumerate(parts) if c.is_gap]
-    gap_limit_h = model.scale.limit[groups_of(prepare(model.features, around, model.config))][:, gaps]
+    group = groups_of(prepare(model.features, around, model.config), model.scale.names)
+    gap_limit_h = model.scale.limit[group][:, gaps]
     for item in scored:
         rows = item.rows
         for alarm in _gap_alarms(item, parts, gap_limit_h):

@@ -23,8 +23,10 @@ from nexova_sim.detect.baselines import (
     reference_kw,
     usual_step_h,
 )
+from nexova_sim.detect.blocks import collect
+from nexova_sim.detect.calibration import fit_scale, groups_of
 from nexova_sim.detect.day_ahead import with_forecasts
-from nexova_sim.detect.detector import LANES, Batch, Component, Detector, Found, Params
+from nexova_sim.detect.detector import LANES, Batch, Component, Detector, Found, Params, StreamDetector
 from nexova_sim.detect.detectors import DETECTORS
 from nexova_sim.detect.features import (
     STANDARD,
@@ -39,13 +41,12 @@ from nexova_sim.detect.features import (
     watch_settings,
 )
 from nexova_sim.detect.surroundings import Surroundings, last_ambient, local_cells, read_surroundings
-from nexova_sim.detect.thresholds import DAY_MS, Scale, fit_knots, fit_limits, ratios, score_of
+from nexova_sim.detect.thresholds import Scale, ratios, score_of
 from nexova_sim.kernels import residual as r
 from nexova_sim.schema.channels import STATUSES
 
 Progress = Callable[[int, int], None]
 LEAST_SAMPLES = 50
-MOST_FLAGGED = 0.5  # share of held-out readings over their thresholds beyond which thresholds tell nothing
 _SAMPLE_ROWS = 400_000
 _NOISE_ROWS = 1_000_000
 _TUNED_MACHINES = 4
@@ -83,8 +84,10 @@ class RunState(NamedTuple):
 
 
 def split_time(dataset: Dataset, config: AnomalyConfig) -> int:
-    """First instant (ms) that is held out: what comes before is fitted, the rest calibrates."""
+    """First instant (ms) that is held out: what comes before is fitted, the rest calibrates, or all where none is."""
     start_ms, end_ms = (parse_time(t, "span") for t in (dataset.manifest.start, dataset.manifest.end))
+    if config.calibration.threshold == "highest":
+        return end_ms + 1
     return start_ms + round((end_ms - start_ms) * config.calibration.fit_frac)
 
 
@@ -104,13 +107,16 @@ def fit_model(dataset: Dataset, config: AnomalyConfig, progress: Progress = lamb
         raise _too_few(dataset, len(sample.machine), "in the part that is fitted")
     progress(1, 4)
     baselines = _baselines(dataset, config, around, split_ms)
-    centre, spread = fit_normal(sample, baselines, around)
+    centre, spread = fit_normal(sample, baselines, around, config.features.by_state)
     features = FeatureParams(channels, tuple(config.features.families), baselines, centre, spread)
     detector = DETECTORS[config.detector]
     prepared = prepare(features, surroundings_of(dataset, config), config)
     progress(2, 4)
     names = feature_names(channels, features.families)
-    params = detector.fit(_history(dataset, prepared, split_ms), names, config)
+    if isinstance(detector, StreamDetector):
+        params = detector.fit_stream(_batches(dataset, prepared, split_ms), names, around.machine_ids, config)
+    else:
+        params = detector.fit(_history(dataset, prepared, split_ms), names, config)
     progress(3, 4)
     scale = calibrate(dataset, prepared, params, split_ms)
     progress(4, 4)
@@ -255,10 +261,9 @@ def _history(dataset: Dataset, prepared: Prepared, split_ms: int) -> np.ndarray:
     if config.detector in ("twin_residual", "forecast_residual"):
         return np.empty((len(names), 0), np.float32)
     every = max(1, dataset.manifest.rows["readings"] // config.calibration.max_fit_rows)
-    state, parts = begin(prepared), []
+    parts = []
     running = [i for i, s in enumerate(STATUSES) if s not in config.post.suppress]
-    for rows in _until(dataset, prepared.params.channels, split_ms):
-        state, batch = advance(prepared, state, rows)
+    for batch in _batches(dataset, prepared, split_ms):
         kept = np.flatnonzero(np.isin(batch.status, running))[::every]
         parts.append(batch.features[:, kept])
     found = np.concatenate(parts, axis=1) if parts else np.empty((len(names), 0), np.float32)
@@ -267,49 +272,39 @@ def _history(dataset: Dataset, prepared: Prepared, split_ms: int) -> np.ndarray:
     return found
 
 
+def _batches(dataset: Dataset, prepared: Prepared, split_ms: int) -> Iterator[Batch]:
+    """The fitted part with its features, in order."""
+    state = begin(prepared)
+    for rows in _until(dataset, prepared.params.channels, split_ms):
+        state, batch = advance(prepared, state, rows)
+        yield batch
+
+
 def lane_table(components: tuple[Component, ...]) -> np.ndarray:
     """Whether component k is in lane l, (lanes, k) bool."""
     return np.array([[c.lane == lane for c in components] for lane in range(len(LANES))])
 
 
-def groups_of(prepared: Prepared) -> np.ndarray:
-    """Row of the thresholds for every machine of the dataset, (m,)."""
-    return prepared.usual_row
-
-
 def calibrate(dataset: Dataset, prepared: Prepared, params: Params, split_ms: int) -> Scale:
-    """Thresholds and score from the readings at and after ``split_ms``; the ones before only warm the states up."""
-    from nexova_sim.detect.blocks import collect
+    """Thresholds and score from the readings at and after ``split_ms``; the ones before only warm the states up.
 
+    Where the threshold is the highest statistic of history, all readings count.
+    """
     config = prepared.config
-    detector = DETECTORS[config.detector]
-    parts = detector.components()
-    kinds = prepared.params.baselines.kinds
-    seen = collect(dataset, stream(scan_rows(dataset, prepared.params.channels), prepared, detector, params), prepared,
-                   split_ms)  # fmt: skip
+    is_highest = config.calibration.threshold == "highest"
+    from_ms = parse_time(dataset.manifest.start, "start") if is_highest else split_ms
+    readings = scan_rows(dataset, prepared.params.channels)
+    seen = collect(dataset, stream(readings, prepared, DETECTORS[config.detector], params), prepared, from_ms)
     if seen.n_rows < LEAST_SAMPLES:
         raise _too_few(dataset, seen.n_rows, "in the part that is held out")
-    p_exceed = config.calibration.budget_per_machine_day * seen.block_ms / DAY_MS / len(parts)
-    floor = np.array([c.floor for c in parts])
-    limit = fit_limits(seen.maxima, seen.group, len(kinds) - 1, p_exceed, floor)
-    over = ratios(seen.sample, limit[seen.sample_group].T)
-    highest = over.max(axis=0)
-    flagged = float((highest >= 1.0).mean()) if len(highest) else 1.0
-    if flagged > MOST_FLAGGED:
-        worst = parts[int((over >= 1.0).sum(axis=1).argmax())]
-        raise DataError(
-            f"{dataset.folder}: {flagged:.0%} of the held-out readings lie at or over their thresholds, most of them by"
-            f" {worst.name!r} ({worst.finding}); at most {MOST_FLAGGED:.0%} may, or a flag says nothing: give data "
-            "without that, change calibration.fit_frac, or choose another detector",
-            flagged_frac=flagged,
-            statistic=worst.name,
-        )
-    return Scale(limit, fit_knots(highest))
+    return fit_scale(dataset.folder, seen, prepared)
 
 
 def stream(batches: Iterable[Rows], prepared: Prepared, detector: Detector,
            params: Params) -> Iterator[tuple[Rows, Batch, Found]]:  # fmt: skip
     """Readings in order -> with their features and statistics."""
+    if isinstance(detector, StreamDetector):
+        params = detector.lay_out(params, prepared.around.machine_ids)
     state = RunState(begin(prepared), detector.start(params, len(prepared.twin)))
     for rows in batches:
         features, batch = advance(prepared, state.features, rows)
@@ -323,7 +318,7 @@ def score_rows(model: Model, around: Surroundings, batches: Iterable[Rows]) -> I
     prepared = prepare(model.features, around, model.config)
     detector = DETECTORS[model.config.detector]
     parts = detector.components()
-    lanes, group = lane_table(parts), groups_of(prepared)
+    lanes, group = lane_table(parts), groups_of(prepared, model.scale.names)
     for rows, _batch, found in stream(batches, prepared, detector, model.params):
         yield judge(rows, found, model.scale, (parts, lanes, group))
 

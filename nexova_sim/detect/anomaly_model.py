@@ -36,6 +36,7 @@ def to_arrays(model: Model) -> dict[str, np.ndarray]:
         "scale": f.scale,
         "limit": model.scale.limit,
         "knots": model.scale.knots,
+        "limit_names": np.array(model.scale.names),
         **{_OWN + name: np.asarray(value) for name, value in model.params.items()},
     }
 
@@ -51,7 +52,7 @@ def from_arrays(config: AnomalyConfig, arrays: Mapping[str, np.ndarray]) -> Mode
     baselines = Baselines(words("names"), arrays["twin"], words("kinds"), arrays["usual"])
     features = FeatureParams(words("channels"), words("families"), baselines, arrays["centre"], arrays["scale"])
     own = {name.removeprefix(_OWN): value for name, value in arrays.items() if name.startswith(_OWN)}
-    return Model(config, features, own, Scale(arrays["limit"], arrays["knots"]))
+    return Model(config, features, own, Scale(arrays["limit"], arrays["knots"], words("limit_names")))
 
 
 def load_anomaly_model(folder: Path) -> tuple[Model, Mapping[str, Any]]:

@@ -21,17 +21,19 @@ _LEAST_MS = 60_000.0
 
 
 class Extremes(NamedTuple):
-    """``maxima`` (k, b) of blocks of ``block_ms``, of ``group`` (b,); ``sample`` (k, n) of ``sample_group`` (n,).
+    """``maxima`` (k, b) of blocks of ``block_ms``, of ``machine`` (b,); ``sample`` (k, n) of ``sample_machine`` (n,).
 
-    Only readings outside suppressed states count, except for statistics that always do.
+    Only readings outside suppressed states count, except for statistics that always do. ``heard`` (channels, m): the
+    machine has a reading of the channel, at whatever time.
     """
 
     maxima: np.ndarray
-    group: np.ndarray
+    machine: np.ndarray
     block_ms: float
     sample: np.ndarray
-    sample_group: np.ndarray
+    sample_machine: np.ndarray
     n_rows: int
+    heard: np.ndarray
 
 
 def block_length_ms(span_ms: float, n_machines: int) -> float:
@@ -52,8 +54,11 @@ def collect(dataset: Dataset, found: Iterable[tuple[Rows, Batch, Found]], prepar
     count = np.zeros(m * n_blocks, np.int64)
     counted = np.isin(np.arange(len(STATUSES)), [STATUSES.index(s) for s in prepared.config.post.suppress], invert=True)
     every = max(1, dataset.manifest.rows["readings"] // _MOST_SAMPLE)
-    sample, groups, n = [], [], 0
+    sample, machines, n = [], [], 0
+    heard = np.zeros((len(prepared.params.channels), m), bool)
     for rows, _batch, statistic in found:
+        for c, values in enumerate(rows.values):
+            heard[c, rows.machine[np.isfinite(values)]] = True
         held = rows.time_ms >= split_ms
         if not held.any():
             continue
@@ -71,11 +76,13 @@ def collect(dataset: Dataset, found: Iterable[tuple[Rows, Batch, Found]], prepar
         running = np.flatnonzero(runs)
         n += len(running)
         sample.append(z[:, running[::every]])
-        groups.append(prepared.usual_row[rows.machine[use][running[::every]]])
+        machines.append(rows.machine[use][running[::every]])
     typical = np.median(count[count > 0]) if (count > 0).any() else 1.0
-    keep = count >= max(1.0, 0.25 * typical)
+    # A block of few readings has a low maximum, which a law of maxima must not see; the highest of all is not harmed.
+    share = 0.25 if prepared.config.calibration.threshold == "budget" else 0.0
+    keep = count >= max(1.0, share * typical)
     maxima = np.where(np.isfinite(highest[:, keep]), highest[:, keep], np.nan)
-    group = np.repeat(prepared.usual_row, n_blocks)[keep]
+    machine = np.repeat(np.arange(m), n_blocks)[keep]
     empty = np.empty((len(parts), 0), np.float32)
-    return Extremes(maxima, group, block_ms, np.concatenate(sample, axis=1) if sample else empty,
-                    np.concatenate(groups) if groups else np.empty(0, np.int64), n)  # fmt: skip
+    return Extremes(maxima, machine, block_ms, np.concatenate(sample, axis=1) if sample else empty,
+                    np.concatenate(machines) if machines else np.empty(0, np.int64), n, heard)  # fmt: skip

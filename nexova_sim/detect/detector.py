@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class Component(NamedTuple):
 
     ``floor``: threshold below which it is never set, in the statistic's unit. ``always``: it counts also in suppressed
     states, because it is about the readings and not about the machine. ``is_gap``: hours for which rows are missing.
+    ``learns``: it is 0 until the machine has run ``twin.learn_hours``. ``is_silence``: hours without a value.
     """
 
     name: str
@@ -28,6 +29,8 @@ class Component(NamedTuple):
     floor: float = 0.0
     always: bool = False
     is_gap: bool = False
+    learns: bool = False
+    is_silence: bool = False
 
 
 class Batch(NamedTuple):
@@ -71,6 +74,18 @@ class Detector(Protocol):
 
     def step(self, params: Params, state: Params, batch: Batch) -> tuple[Params, Found]:
         """Take a batch; the same readings in other cuts give the same statistics, bit by bit."""
+
+
+@runtime_checkable
+class StreamDetector(Protocol):
+    """A detector that is fitted on readings in their order, machine by machine, instead of a sample of them."""
+
+    def fit_stream(self, batches: Iterable[Batch], names: tuple[str, ...], machine_ids: tuple[str, ...],
+                   config: AnomalyConfig) -> Params:  # fmt: skip
+        """Parameters from all of history, machines as in ``Batch.machine``; memory does not grow with it."""
+
+    def lay_out(self, params: Params, machine_ids: tuple[str, ...]) -> Params:
+        """Parameters for the machines of a dataset, in its order, known or never seen; what ``step`` then takes."""
 
 
 def filled(features: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ def covariance(z: np.ndarray, shrink: float) -> np.ndarray:
     return (1.0 - shrink) * c + shrink * diagonal
 
 
-def _rows_of(names: tuple[str, ...], family: str) -> np.ndarray:
+def rows_of(names: tuple[str, ...], family: str) -> np.ndarray:
     """Places of the features of ``family``; all of them when the model has none of it."""
     found = [i for i, name in enumerate(names) if name.endswith(f".{family}")]
     return np.array(found or range(len(names)), np.int64)
@@ -59,7 +59,7 @@ class RobustZ:
 
     def fit(self, features: np.ndarray, names: tuple[str, ...], config: AnomalyConfig) -> Params:
         """Median and spread of every channel's rolling mean."""
-        rows = _rows_of(names, "mean")
+        rows = rows_of(names, "mean")
         centre, scale = centre_scale(features[rows])
         return {"rows": rows, "centre": centre, "scale": scale}
 
@@ -86,7 +86,7 @@ class Mewma:
 
     def fit(self, features: np.ndarray, names: tuple[str, ...], config: AnomalyConfig) -> Params:
         """Medians, spreads and the inverse of the shrunk covariance of normalised values."""
-        rows = _rows_of(names, "z")
+        rows = rows_of(names, "z")
         centre, scale = centre_scale(features[rows])
         z = standard({"centre": centre, "scale": scale}, features[rows])
         weight = config.mewma.weight

@@ -87,20 +87,26 @@ def clean(values: np.ndarray, channels: Sequence[str]) -> np.ndarray:
     return values
 
 
-def operating_state(rows: Rows, twin: np.ndarray) -> np.ndarray:
-    """0 loaded, 1 idling, 2 stopped, by status and power against the machine's loaded level; (n,) int64."""
+def operating_state(rows: Rows, twin: np.ndarray, by_state: bool = True) -> np.ndarray:
+    """0 loaded, 1 idling, 2 stopped, by status and power against the machine's loaded level; (n,) int64.
+
+    All 0 without ``by_state``.
+    """
+    if not by_state:
+        return np.zeros(len(rows.machine), np.int64)
     with np.errstate(invalid="ignore"):
         idles = rows.values[0] < twin[rows.machine, r.A_LOAD_FRAC] * twin[rows.machine, r.A_REF_KW]
     return np.where(rows.status == 0, np.where(idles, 1, 0), 2)
 
 
-def fit_normal(sample: Rows, baselines: Baselines, around: Surroundings) -> tuple[np.ndarray, np.ndarray]:
+def fit_normal(sample: Rows, baselines: Baselines, around: Surroundings,
+               by_state: bool = True) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Median and robust spread (g, 3, c) by machine, kind and fleet and by operating state, from a sample of history.
 
     What too few readings speak for is taken from the kind, then the fleet, then the loaded state.
     """
     twin, _ = choose_twin(baselines, around)
-    state = operating_state(sample, twin)
+    state = operating_state(sample, twin, by_state)
     kind = np.array([f"kind:{k}" for k in around.kind], object)
     n_channels = len(sample.values)
     centre = np.full((len(baselines.names), N_STATES, n_channels), np.nan)
@@ -179,8 +185,9 @@ def advance(prepared: Prepared, state: FeatureState, rows: Rows) -> tuple[Featur
     parts: dict[str, np.ndarray] = {}
     window = state.window
     if not set(p.families).isdisjoint({"z", "mean", "std", "rate"}):
-        operating = operating_state(rows._replace(values=values), prepared.twin)
-        limit = prepared.config.features.outlier_sigmas
+        settings = prepared.config.features
+        operating = operating_state(rows._replace(values=values), prepared.twin, settings.by_state)
+        limit = settings.outlier_sigmas
         z = (values - prepared.centre[rows.machine, operating].T) / prepared.scale[rows.machine, operating].T
         parts["z"] = np.clip(z, -limit, limit).astype(np.float32)
         window = WindowState(*(a.copy() for a in state.window))

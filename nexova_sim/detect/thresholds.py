@@ -6,6 +6,7 @@ Gumbel law through two of their quantiles (Fisher, Tippett 1928), carried on to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,13 +18,15 @@ _MOST_KNOTS = 10_000
 
 
 class Scale(NamedTuple):
-    """``limit`` (groups, k): threshold of each statistic by group (kinds, then the fleet); ``knots`` ascending ratios.
+    """``limit`` (groups, k): threshold of each statistic by group; ``knots`` ascending ratios; ``names`` of the groups.
 
-    ``knots`` (q,) float64: quantiles of the highest ratio of held-out normal readings, evenly spaced in probability.
+    Groups are kinds, then the fleet ("*"); or machines and kinds, then the fleet. ``knots`` (q,) float64: quantiles of
+    the highest ratio of normal readings, evenly spaced in probability.
     """
 
     limit: np.ndarray
     knots: np.ndarray
+    names: tuple[str, ...]
 
 
 def gumbel_limit(maxima: np.ndarray, p_exceed: float) -> float:
@@ -56,6 +59,21 @@ def fit_limits(maxima: np.ndarray, group: np.ndarray, n_groups: int, p_exceed: f
             limit[g, c] = gumbel_limit(mine, p_exceed) if np.isfinite(mine).sum() >= _LEAST_BLOCKS else everything
     highest: np.ndarray = np.maximum(np.nan_to_num(limit, nan=0.0), np.maximum(floor, 1e-12))
     return highest
+
+
+def highest_limits(maxima: np.ndarray, groups: Sequence[np.ndarray], floor: np.ndarray) -> np.ndarray:
+    """Thresholds (groups + 1, k): the highest of the block maxima (k, b) in each group of blocks, each (b,) bool.
+
+    The last row is for all together; a group without a block takes it; no threshold is below its ``floor`` (k,).
+    """
+    known = np.where(np.isfinite(maxima), maxima, -np.inf)
+    everything = known.max(axis=1, initial=-np.inf)
+    rows = [known[:, mine].max(axis=1, initial=-np.inf) for mine in groups]
+    limit = np.array([*(np.where(np.isfinite(row), row, everything) for row in rows), everything])
+    # Twice the rounding of single precision: the reading that set the threshold is itself no flag.
+    limit = np.where(np.isfinite(limit), limit * (1.0 + 2.0**-22), 0.0)
+    found: np.ndarray = np.maximum(limit, np.maximum(floor, 1e-12))
+    return found
 
 
 def fit_knots(ratio: np.ndarray) -> np.ndarray:

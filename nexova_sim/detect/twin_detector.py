@@ -16,16 +16,18 @@ _SHORT = ("power", "temperature", "vibration")
 _STUCK_RUN, _QUIET_H, _SPIKES = 8.0, 1.0 / 6.0, 1.5
 
 COMPONENTS: tuple[Component, ...] = (
-    Component("temperature", _CHANNELS[1], _TEMP, "warmer than load and ambient explain", 0.5),
-    Component("temperature_slow", _CHANNELS[1], _TEMP, "for hours warmer than load and ambient explain", 0.25),
-    Component("vibration", _CHANNELS[2], _VIB, "vibrates more than its load explains", 0.02),
-    Component("vibration_slow", _CHANNELS[2], _VIB, "for hours vibrates more than its load explains", 0.01),
-    Component("power", _CHANNELS[0], _POWER, "draws more than usual at this hour", 0.1),
-    Component("power_slow", _CHANNELS[0], _POWER, "for hours draws more than usual", 0.05),
-    Component("power_surge", _CHANNELS[0], _POWER, "surges above its usual highest power", 0.025),
+    Component("temperature", _CHANNELS[1], _TEMP, "warmer than load and ambient explain", 0.5, learns=True),
+    Component("temperature_slow", _CHANNELS[1], _TEMP, "for hours warmer than load and ambient explain", 0.25,
+              learns=True),
+    Component("vibration", _CHANNELS[2], _VIB, "vibrates more than its load explains", 0.02, learns=True),
+    Component("vibration_slow", _CHANNELS[2], _VIB, "for hours vibrates more than its load explains", 0.01,
+              learns=True),
+    Component("power", _CHANNELS[0], _POWER, "draws more than usual at this hour", 0.1, learns=True),
+    Component("power_slow", _CHANNELS[0], _POWER, "for hours draws more than usual", 0.05, learns=True),
+    Component("power_surge", _CHANNELS[0], _POWER, "surges above its usual highest power", 0.025, learns=True),
     *(Component(f"stuck_{s}", c, i, "sensor repeats one value", _STUCK_RUN)
       for i, (s, c) in enumerate(zip(_SHORT, _CHANNELS, strict=True))),
-    *(Component(f"dropout_{s}", c, _READINGS, "sensor reports no value", _QUIET_H, always=True)
+    *(Component(f"dropout_{s}", c, _READINGS, "sensor reports no value", _QUIET_H, always=True, is_silence=True)
       for s, c in zip(_SHORT, _CHANNELS, strict=True)),
     *(Component(f"spike_{s}", c, i, "single wild readings", _SPIKES)
       for i, (s, c) in enumerate(zip(_SHORT, _CHANNELS, strict=True))),

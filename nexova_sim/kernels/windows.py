@@ -25,6 +25,17 @@ class WindowState(NamedTuple):
     place: np.ndarray
 
 
+class PastState(NamedTuple):
+    """The past that m machines follow on c channels, each (m, c).
+
+    ``level`` float64 and its ``trend`` per reading float64; ``seen`` int64: readings.
+    """
+
+    level: np.ndarray
+    trend: np.ndarray
+    seen: np.ndarray
+
+
 @kernel_nan
 def clear_window(m: int, out_ring: np.ndarray, out_total: np.ndarray, out_place: np.ndarray) -> None:
     """Forget what machine ``m`` has in its windows."""
@@ -93,3 +104,36 @@ def gather_rows(machine: np.ndarray, values: np.ndarray, share: float, out_state
             if not math.isnan(x):
                 state[c] += share * (x - state[c])
             out[c, i] = state[c]
+
+
+@kernel_nan
+def leave_past(machine: np.ndarray, values: np.ndarray, limit: np.ndarray, pace: np.ndarray, state: PastState,
+               out: np.ndarray) -> None:  # fmt: skip
+    """Distance of n readings from where their machine's recent past goes, advancing ``state`` in place.
+
+    Level and trend follow as in Holt's linear smoothing (C. C. Holt, ONR memorandum 52, 1957): ``pace`` (3,) is the
+    share of a distance that moves the level (a plain mean while it is new), the share of that which moves the trend,
+    and the share of both that is left on a channel that is farther away than its ``limit`` (m, c): else a fault would
+    soon be normal, and with none a new normal never. ``values`` and ``out`` (c, n) float32; NaN changes nothing.
+    """
+    for i in range(machine.shape[0]):
+        m = machine[i]
+        for c in range(values.shape[0]):
+            x = np.float64(values[c, i])
+            if math.isnan(x):
+                out[c, i] = np.nan
+                continue
+            seen = state.seen[m, c]
+            if seen == 0:
+                state.level[m, c] = x
+            expected = state.level[m, c] + state.trend[m, c]
+            away = x - expected
+            out[c, i] = away
+            share = max(pace[0], 1.0 / (seen + 1.0))
+            if abs(away) <= limit[m, c]:
+                state.trend[m, c] += pace[1] * share * away
+            else:
+                share *= pace[2]
+                state.trend[m, c] *= 1.0 - share
+            state.level[m, c] = expected + share * away
+            state.seen[m, c] = seen + 1

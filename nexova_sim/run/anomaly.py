@@ -92,8 +92,8 @@ def fit_anomaly(source: str | Path, config: AnomalyConfig, out: Path | None = No
     began = time.process_time()
     model = fit_model(dataset, config, progress)
     training_s = time.process_time() - began
-    limits = {kind: [float(v) for v in row] for kind, row in
-              zip(model.features.baselines.kinds, model.scale.limit, strict=True)}  # fmt: skip
+    limits = {name.removeprefix("kind:"): [float(v) for v in row] for name, row in
+              zip(model.scale.names, model.scale.limit, strict=True)}  # fmt: skip
     about = {
         "kind": KIND,
         "name": config.name,

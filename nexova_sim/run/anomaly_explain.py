@@ -11,8 +11,9 @@ from nexova_sim.base.errors import ConfigError, suggest
 from nexova_sim.dataset.read import open_dataset, parse_time
 from nexova_sim.dataset.rows import Rows, scan_rows
 from nexova_sim.detect.alarms import Alarm, follow_alarms
-from nexova_sim.detect.anomaly import Model, groups_of, judge, lane_table, stream, surroundings_of
+from nexova_sim.detect.anomaly import Model, judge, lane_table, stream, surroundings_of
 from nexova_sim.detect.anomaly_model import load_anomaly_model
+from nexova_sim.detect.calibration import groups_of
 from nexova_sim.detect.detector import Found
 from nexova_sim.detect.detectors import DETECTORS
 from nexova_sim.detect.features import prepare
@@ -43,13 +44,13 @@ def explain_anomaly(
     rows, found = _collect(scan_rows(dataset, model.features.channels, machines=wanted), model, around, code)
     if not len(rows.machine):
         raise ConfigError(f"--machine {machine}: has no readings in {dataset.folder}; choose another one")
-    scored = judge(rows, found, model.scale, (DETECTORS[model.config.detector].components(),
-                   lane_table(DETECTORS[model.config.detector].components()), groups_of(prepare(model.features, around,
-                   model.config))))  # fmt: skip
+    parts = DETECTORS[model.config.detector].components()
+    group = groups_of(prepare(model.features, around, model.config), model.scale.names)
+    scored = judge(rows, found, model.scale, (parts, lane_table(parts), group))
     alarms: list[Alarm] = []
     for _ in follow_alarms(model, around, [scored], alarms.append):
         pass
-    limit = model.scale.limit[groups_of(prepare(model.features, around, model.config))[code]][:, None]
+    limit = model.scale.limit[group[code]][:, None]
     over = ratios(found.statistic, limit)
     data: dict[str, Any] = {"machine_id": machine, "detector": model.config.detector, "alarms": []}
     for alarm in sorted(alarms, key=lambda a: a.raised_ms):

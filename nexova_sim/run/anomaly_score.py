@@ -22,8 +22,9 @@ from nexova_sim.dataset.rows import channel_names, scan_rows
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
 from nexova_sim.dataset.write import WriteOptions, file_entry, parquet_settings, write_table
 from nexova_sim.detect.alarms import Alarm, follow_alarms, peak_score
-from nexova_sim.detect.anomaly import Model, Scored, groups_of, score_rows, surroundings_of
+from nexova_sim.detect.anomaly import Model, Scored, score_rows, surroundings_of
 from nexova_sim.detect.anomaly_model import load_anomaly_model
+from nexova_sim.detect.calibration import groups_of
 from nexova_sim.detect.detectors import DETECTORS
 from nexova_sim.detect.features import prepare
 from nexova_sim.detect.surroundings import read_surroundings
@@ -105,7 +106,7 @@ def _check_cadence(dataset: Dataset, model: Model) -> None:
     if not gaps or dataset.manifest.dt_s is None:
         return
     prepared = prepare(model.features, read_surroundings(dataset), model.config)
-    usual_h, limit_h = prepared.twin[:, A_STEP_H], model.scale.limit[groups_of(prepared)][:, gaps[0]]
+    usual_h, limit_h = prepared.twin[:, A_STEP_H], model.scale.limit[groups_of(prepared, model.scale.names)][:, gaps[0]]
     step_h = dataset.manifest.dt_s / 3600.0
     if all(missing_h(step_h, u) >= limit for u, limit in zip(usual_h, limit_h, strict=True)):
         raise DataError(

@@ -13,9 +13,10 @@ from nexova_sim.dataset.grid import gather
 from nexova_sim.dataset.read import Dataset, open_dataset
 from nexova_sim.dataset.rows import Rows, read_rows, scan_rows
 from nexova_sim.detect.alarms import follow_alarms, peak_score, rules_of
-from nexova_sim.detect.anomaly import calibrate, fit_model, groups_of, lane_table, score_rows, split_time
+from nexova_sim.detect.anomaly import calibrate, fit_model, lane_table, score_rows, split_time
 from nexova_sim.detect.anomaly_model import from_arrays, to_arrays
 from nexova_sim.detect.baselines import choose_twin, fit_baselines, hourly_of, noise_of, reference_kw, slope_of
+from nexova_sim.detect.calibration import groups_of
 from nexova_sim.detect.detector import LANES, filled, no_driver
 from nexova_sim.detect.detectors import DETECTORS
 from nexova_sim.detect.distances import centre_scale, covariance, standard
@@ -179,7 +180,8 @@ def test_alarms_stand_where_flags_persist(bench):
         assert peak_score(alarm, model) >= threshold_score(model.scale.knots)
     rules = rules_of(model.config.post)
     assert rules[0] == model.config.post.hold_min * 60_000
-    assert len(groups_of(prepare(model.features, bench.around, model.config))) == len(bench.around.machine_ids)
+    prepared = prepare(model.features, bench.around, model.config)
+    assert len(groups_of(prepared, model.scale.names)) == len(bench.around.machine_ids)
 
 
 def test_a_machine_that_overheats_raises_an_alarm_on_its_temperature(bench):

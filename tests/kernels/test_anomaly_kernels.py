@@ -13,7 +13,7 @@ from nexova_sim.kernels import residual as r
 from nexova_sim.kernels.episode import N_ALARM, N_EPISODE, follow, put_alarm
 from nexova_sim.kernels.forest import sum_paths
 from nexova_sim.kernels.halfspace import HalfSpace, HalfSpaceMass, score_mass
-from nexova_sim.kernels.windows import WindowState, clear_window, gather_rows, roll
+from nexova_sim.kernels.windows import PastState, WindowState, clear_window, gather_rows, leave_past, roll
 
 MINUTE = 60_000
 
@@ -277,3 +277,26 @@ def test_power_is_watched_against_the_hour():
     off = r.watch_reading(np.array([0.0, 44.0, 0.0]), 0.1, 0.0, 20.0, False, p, g, state[0])
     assert np.isnan(off[1])
     assert np.isnan(off[2])
+
+
+def fresh_past(machines=3, channels=2):
+    shape = (machines, channels)
+    return PastState(np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 300), st.floats(0.0, 1.0))
+def test_a_level_that_follows_against_dictionaries_and_in_any_cut(seed, cut, held_frac):
+    machine, _, values = stream(seed)
+    values = (values + (np.arange(len(machine)) > 150) * 3.0).astype(np.float32)
+    limit, pace = np.random.default_rng(seed).uniform(0.5, 4.0, (3, 2)), np.array([0.1, 0.05, held_frac])
+    whole = np.empty_like(values)
+    leave_past(machine, values, limit, pace, fresh_past(), whole)
+    wanted = naive.leave_past(machine, values, limit, pace)
+    np.testing.assert_array_equal(whole, wanted.astype(np.float32))
+    state, parts = fresh_past(), []
+    for part in (slice(None, cut), slice(cut, None)):
+        out = np.empty_like(values[:, part])
+        leave_past(machine[part], np.ascontiguousarray(values[:, part]), limit, pace, state, out)
+        parts.append(out)
+    assert np.concatenate(parts, axis=1).tobytes() == whole.tobytes()

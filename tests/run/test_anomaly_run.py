@@ -273,5 +273,5 @@ def test_benchmarks_of_the_forest_and_the_pipeline():
     assert bench_anomaly.forest_cpu() > 0
     assert bench_anomaly.forest_ratio() <= 0.7
     assert bench_anomaly.forest_flags() == 1.0
-    assert bench_anomaly.pipeline_cpu(("days=1",)) > 0
-    assert bench_anomaly.pipeline_memory(("days=1",)) < 1024
+    assert bench_anomaly.pipeline_cpu(("days=1.1",)) > 0
+    assert bench_anomaly.pipeline_memory(("days=1.1",)) < 1024

@@ -16,10 +16,10 @@ import pandas as pd
 NAMES = {
     "bau": "business as usual", "flat": "even pace", "tou": "time of use", "rule": "seven-parameter rule",
     "bids": "scheduler, tuned", "context": "scheduler + linear policy (CMA-ES)", "ppo": "scheduler + PPO",
-    "ppo_alone": "PPO from the hand-set scheduler", "sac": "scheduler + SAC", "mpc": "MPC",
+    "ppo_tuned": "scheduler + PPO, tuned again", "ppo_alone": "PPO from the hand-set scheduler", "sac": "scheduler + SAC", "mpc": "MPC",
     "lookahead": "scheduler + look-ahead on the twin", "perfect": "perfect information",
 }  # fmt: skip
-COLORS = {"ppo": "C0", "ppo_alone": "C1", "context": "C2", "bids": "C3", "sac": "C4"}
+COLORS = {"ppo": "C0", "ppo_tuned": "C5", "ppo_alone": "C1", "context": "C2", "bids": "C3", "sac": "C4"}
 
 
 def ranged(row: dict[str, float] | None, digits: int = 1) -> str:

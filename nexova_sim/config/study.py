@@ -22,24 +22,29 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class StudyConfig(Strict):
-    """Days by number of one stream, in disjoint ranges; ``test_sha256`` locks the test days (see evaluate --days)."""
+    """Days by number of one stream, in disjoint ranges; ``test_sha256`` locks the test days (see evaluate --days).
+
+    Test days begin at ``first_test_day`` of theirs, so that a study can go on with days that nobody has seen.
+    """
 
     name: Identifier
     site: str = "configs/energy/workshop.yaml"
     stream: Annotated[int, Field(ge=0, lt=2**63)] = 20260105
     n_validation: Count = 256
     n_test: Count = 256
+    first_test_day: Annotated[int, Field(ge=0, lt=2**30)] = 0
     test_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
 
 
 class TuneConfig(Strict):
     """One search per seed; every iteration draws ``n_days`` fresh training days that all candidates share.
 
-    ``start`` are model files of the bid scheduler to begin from, one per seed; without them a hand-set one.
+    ``start`` are model files of the bid scheduler to begin from, one per seed; without them a hand-set one. The method
+    ppo_tuned begins from policies of PPO shared by kind and searches the parameters of the scheduler below them anew.
     """
 
     study: str = "configs/energy/study.yaml"
-    method: Literal["rule", "bids", "context"]
+    method: Literal["rule", "bids", "context", "ppo_tuned"]
     search: Literal["cem", "cma"] = "cma"
     iterations: Annotated[int, Field(ge=1, le=10_000)] = 150
     population: Annotated[int, Field(ge=4, le=1024)] = 32
@@ -58,6 +63,8 @@ class TuneConfig(Strict):
             raise ValueError("seeds must differ from each other")
         if self.start and (self.method == "rule" or len(self.start) != len(self.seeds)):
             raise ValueError(f"start: one model file of the bid scheduler for each of {len(self.seeds)} seeds, or none")
+        if self.method == "ppo_tuned" and not self.start:
+            raise ValueError("start: method 'ppo_tuned' needs the model file of a trained policy for every seed")
         return self
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from nexova_sim.kernels._jit import kernel
-from nexova_sim.kernels.energy import Days, Site, State
+from nexova_sim.kernels.energy import STEPS, Days, Site, State, advance, begin
+from nexova_sim.kernels.energy_bids import Work, bid_loads
 from nexova_sim.kernels.energy_context import (
     CONTEXT_IN,
     CONTEXT_OUT,
@@ -84,3 +85,24 @@ def add_shared_shifts(site: Site, days: Days, state: State, k: int, nets: np.nda
             out_shifts[m + j, i] += UNIT_URGENCY * y[1]
             out_shifts[2 * m + j, i] += UNIT_LOAD * y[2]
             out_shifts[3 * m + j, i] += UNIT_STOCK_H * y[3]
+
+
+@kernel
+def run_shared(site: Site, days: Days, params: np.ndarray, nets: np.ndarray, form: tuple[int, int], work: Work,
+               out_paid: np.ndarray) -> None:  # fmt: skip
+    """What the days cost under every parameter row of ``params`` (c, p) with the same networks: (c, N_COSTS, n) USD.
+
+    ``form`` is (width of the networks, steps that a decision lasts).
+    """
+    width, every = form
+    shifts = np.empty((4 * site.rated_kw.shape[0] + 1, out_paid.shape[2]))
+    for c in range(params.shape[0]):
+        begin(site, days, work.state)
+        out_paid[c] = 0.0
+        for k in range(STEPS):
+            if k % every == 0:
+                shifts[:] = 0.0
+                add_shared_shifts(site, days, work.state, k, nets, width, shifts)
+            bid_loads(site, days, work.state, k, params[c], shifts, work.loads, work.features)
+            advance(site, days, k, work.loads, work.total, work.state, work.cost)
+            out_paid[c] += work.cost

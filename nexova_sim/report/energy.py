@@ -29,6 +29,7 @@ NAMES: Mapping[str, str] = {
     "sac": "bid scheduler + SAC",
     "ppo_alone": "PPO alone",
     "sac_alone": "SAC alone",
+    "ppo_tuned": "PPO, tuned again",
     "mpc": "model predictive control",
     "lookahead": "look-ahead on the twin",
     "perfect": "perfect information",
@@ -36,7 +37,7 @@ NAMES: Mapping[str, str] = {
 _MOST_FOUND, _MOST_CURVES = 20, 10
 _TYPES = {"OVERSIZING": "oversized", "THERMAL_STRESS": "too hot", "PEAK_SHIFTING": "peak use"}
 _SOME_USD = 0.005
-_LEARNED = ("bids", "context", "ppo", "ppo_alone", "sac")
+_LEARNED = ("bids", "context", "ppo", "ppo_tuned", "ppo_alone", "sac")
 
 
 class Bars(NamedTuple):

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from nexova_sim.base.errors import DataError
 from nexova_sim.base.hashing import code_hash, hash_file, hash_value, run_id
+from nexova_sim.config.energy import SiteConfig
 from nexova_sim.config.study import ResolvedTune
 from nexova_sim.dataset.stage import Stage, is_same, staged
 from nexova_sim.kernels.energy import Days, Site
@@ -19,12 +21,15 @@ from nexova_sim.run.energy import ROOMS, EnergyResult, Progress, config_text, js
 from nexova_sim.run.energy_start import start_models, start_paths
 from nexova_sim.schedule.bids import bid_ranges, bids_cost, hand_set_rule, rule_cost, rule_ranges
 from nexova_sim.schedule.context import WEIGHT_LIMIT, context_cost, n_weights
-from nexova_sim.schedule.modelfile import ModelFile, dump_model, load_model, parameter_names, site_hash
+from nexova_sim.schedule.controllers import Controller
+from nexova_sim.schedule.modelfile import ModelFile, dump_model, load_model, make_controller, parameter_names, site_hash
 from nexova_sim.schedule.search import SearchPlan, cma_es, cross_entropy
+from nexova_sim.schedule.shared import Shared, shared_cost
 from nexova_sim.schedule.site import make_site
 from nexova_sim.schedule.study import held_out_days, train_days
 
 FORMAT = "nexova-energy-tune"
+_AFTER_TRAINING = 2**27  # first day of a search after a training: beyond those both have drawn
 
 
 def default_folder(resolved: ResolvedTune, results: Path = Path("results")) -> Path:
@@ -33,8 +38,16 @@ def default_folder(resolved: ResolvedTune, results: Path = Path("results")) -> P
 
 
 def _settings(resolved: ResolvedTune) -> str:
-    files = [hash_file(path) for path in start_paths(resolved.tune.start, resolved.study, resolved.folder)]
+    files = [hash_file(path) for path in _start_paths(resolved)]
     return hash_value([resolved.model_dump(mode="json", exclude={"folder"}), files])
+
+
+def _start_methods(method: str) -> tuple[str, ...]:
+    return ("ppo",) if method == "ppo_tuned" else ("bids",)
+
+
+def _start_paths(resolved: ResolvedTune) -> list[Path]:
+    return start_paths(resolved.tune.start, resolved.study, resolved.folder, _start_methods(resolved.tune.method))
 
 
 def outline_tune(resolved: ResolvedTune, out: Path | None = None) -> dict[str, Any]:
@@ -65,7 +78,8 @@ def tune(resolved: ResolvedTune, out: Path | None = None, overwrite: bool = Fals
     seeds = resolved.tune.seeds
     with staged(folder, {"config": hashes[0], "code": hashes[1]}, overwrite) as stage:
         models = []
-        starts = start_models(resolved.tune.start, resolved.study, resolved.folder, len(seeds))
+        starts = start_models(resolved.tune.start, resolved.study, resolved.folder, len(seeds),
+                              _start_methods(resolved.tune.method))  # fmt: skip
         for number, (seed, start) in enumerate(zip(seeds, starts, strict=True)):
 
             def tell(done: int, total: int, before: int = number) -> None:
@@ -82,15 +96,32 @@ def tune(resolved: ResolvedTune, out: Path | None = None, overwrite: bool = Fals
     return EnergyResult(folder, ident, summary, False)
 
 
-def _cost(method: str, n_bids: int, world: tuple[Site, Days], params: np.ndarray) -> np.ndarray:
+def _cost(method: str, start: ModelFile, policy: Controller | None, world: tuple[Site, Days], params: np.ndarray
+          ) -> np.ndarray:  # fmt: skip
     """Mean cost a day of every parameter row, (c,) USD."""
     site, days = world
+    n_bids = len(start.parameters)
     if method == "context":
         paid = context_cost(site, days, params[:, :n_bids], params[:, n_bids:])
+    elif isinstance(policy, Shared):
+        paid = shared_cost(site, days, policy, params)
     else:
         paid = bids_cost(site, days, params) if method == "bids" else rule_cost(site, days, params)
     mean: np.ndarray = paid.sum(axis=1).mean(axis=1)
     return mean
+
+
+def _policy(method: str, start: ModelFile, site: SiteConfig, seed: int) -> Controller | None:
+    """The trained policy whose scheduler is tuned; DataError for one that is not made of networks shared by kind."""
+    if method != "ppo_tuned":
+        return None
+    policy = make_controller(start, site, Path(f"start of seed {seed}"))
+    if not isinstance(policy, Shared) or policy.weights is not None:
+        raise DataError(
+            f"start of seed {seed}: its form is {start.form!r}, but ppo_tuned needs networks shared by kind right on "
+            "the scheduler; train one with configs/energy/train_ppo.yaml"
+        )
+    return policy
 
 
 def _search_space(method: str, n_kinds: int, start: ModelFile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -99,7 +130,7 @@ def _search_space(method: str, n_kinds: int, start: ModelFile) -> tuple[np.ndarr
         return *rule_ranges(), hand_set_rule()
     low, high = bid_ranges(n_kinds)
     first = np.array(list(start.parameters.values()))
-    if method == "bids":
+    if method in ("bids", "ppo_tuned"):
         return low, high, first
     zero = np.zeros(n_weights(n_kinds))
     return (np.concatenate([low, zero - WEIGHT_LIMIT]), np.concatenate([high, zero + WEIGHT_LIMIT]),
@@ -113,12 +144,14 @@ def _one_seed(stage: Stage, resolved: ResolvedTune, seed: int, start: ModelFile,
         return load_model(place)
     config, study = resolved.tune, resolved.study
     site = make_site(study.site)
-    n_bids = len(start.parameters)
+    policy = _policy(config.method, start, study.site, seed)
     low, high, first = _search_space(config.method, len(study.site.kinds), start)
 
+    begin = 0 if policy is None else _AFTER_TRAINING
+
     def cost(x: np.ndarray, iteration: int) -> np.ndarray:
-        days = train_days(site, study.study, seed, iteration * config.n_days, config.n_days)
-        return _cost(config.method, n_bids, (site, days), low + x * (high - low))
+        days = train_days(site, study.study, seed, begin + iteration * config.n_days, config.n_days)
+        return _cost(config.method, start, policy, (site, days), low + x * (high - low))
 
     search = cma_es if config.search == "cma" else cross_entropy
     plan = SearchPlan(config.iterations, config.population, config.sigma, seed)
@@ -127,7 +160,7 @@ def _one_seed(stage: Stage, resolved: ResolvedTune, seed: int, start: ModelFile,
     cpu_s = time.process_time() - started
     params = low + found.x * (high - low)
     validation = held_out_days(site, study.study, "validation")
-    both = _cost(config.method, n_bids, (site, validation), np.stack([params, first]))
+    both = _cost(config.method, start, policy, (site, validation), np.stack([params, first]))
     names = parameter_names(config.method, list(study.site.kinds))
     made = {
         "seed": seed, "search": config.search, "iterations": config.iterations, "population": config.population,
@@ -137,7 +170,7 @@ def _one_seed(stage: Stage, resolved: ResolvedTune, seed: int, start: ModelFile,
     }  # fmt: skip
     parameters = dict(zip(names, [round(float(v), 6) for v in params], strict=True))
     model = ModelFile(method=config.method, site_hash=site_hash(study.site), kinds=list(study.site.kinds),
-                      parameters=parameters, made=made)  # fmt: skip
+                      parameters=parameters, made=made, policy=start.policy, form=start.form)  # fmt: skip
     rows = ["iteration,best_usd,mean_usd,spread", *(f"{i + 1},{b:.4f},{m:.4f},{s:.6f}"
                                                     for i, (b, m, s) in enumerate(found.history))]  # fmt: skip
     write_texts(stage, {f"history-{seed}.csv": "\n".join(rows) + "\n", place.name: dump_model(model)})

@@ -185,4 +185,4 @@ class Bids(NamedTuple):
 FIXED: Mapping[str, Callable[[], Controller]] = MappingProxyType(
     {"bau": BusinessAsUsual, "flat": Flat, "tou": TimeOfUse}
 )
-TUNED = ("rule", "bids", "context", "ppo", "sac", "ppo_alone", "sac_alone")
+TUNED = ("rule", "bids", "context", "ppo", "sac", "ppo_alone", "sac_alone", "ppo_tuned")

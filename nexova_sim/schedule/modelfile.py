@@ -21,7 +21,7 @@ from nexova_sim.schedule.refine import DECISION_STEPS, Refined, n_actions, n_inp
 from nexova_sim.schedule.shared import Shared, net_shapes, pack, width_of
 
 FORMAT = "nexova-energy-model"
-Method = Literal["rule", "bids", "context", "ppo", "sac", "ppo_alone", "sac_alone"]
+Method = Literal["rule", "bids", "context", "ppo", "sac", "ppo_alone", "sac_alone", "ppo_tuned"]
 _SELF_HASH = "content_sha256"
 _MOST_BYTES = 20_000_000
 

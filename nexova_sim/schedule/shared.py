@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nexova_sim.kernels.energy import N_COSTS, Days, Site
 from nexova_sim.kernels.energy_bids import bid_loads
 from nexova_sim.kernels.energy_context import CONTEXT_IN, CONTEXT_OUT, context_shifts
-from nexova_sim.kernels.energy_shared import MACHINE_IN, add_shared_shifts
+from nexova_sim.kernels.energy_shared import MACHINE_IN, add_shared_shifts, run_shared
 from nexova_sim.schedule.batch import Batch
+from nexova_sim.schedule.bids import make_work
 from nexova_sim.schedule.context import linear_shifts
 from nexova_sim.schedule.layer import Layer
 
@@ -68,3 +70,16 @@ class Shared(NamedTuple):
             shifts += memory
         bid_loads(site, days, state, k, self.params, shifts, out, view)
         return out, memory
+
+
+def shared_cost(site: Site, days: Days, policy: Shared, params: np.ndarray) -> np.ndarray:
+    """Cost split of the days under every parameter row of ``params`` (c, p) with the networks of ``policy``.
+
+    (c, N_COSTS, n) USD. The policy must stand on the scheduler alone, without a linear policy between.
+    """
+    assert policy.weights is None
+    m, n = days.start.shape[1:]
+    paid = np.zeros((len(params), N_COSTS, n))
+    run_shared(site, days, np.ascontiguousarray(params, float), policy.nets, (policy.width, policy.every),
+               make_work(m, n), paid)  # fmt: skip
+    return paid

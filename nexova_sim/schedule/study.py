@@ -28,7 +28,7 @@ def held_out_days(site: Site, study: StudyConfig, part: Part) -> Days:
     if part == "validation":
         return days_of(site, study.stream, _numbers(VALIDATION_FIRST, study.n_validation))
     if part == "test":
-        return days_of(site, study.stream, _numbers(TEST_FIRST, study.n_test))
+        return days_of(site, study.stream, _numbers(TEST_FIRST + study.first_test_day, study.n_test))
     raise ConfigError(f"days {part!r}: not held out; choose validation or test")
 
 

@@ -85,11 +85,11 @@ def test_the_locked_test_days_open_by_one_flag_and_only_unchanged(capsys, tmp_pa
     flags = ("--set", "controllers=[bau,flat]", "--set", "baseline=bau", "--set", "shifted=[]")
     code, text, _ = call(capsys, "evaluate", *flags, "--days", "test", "--out", tmp_path / "e")
     assert code == 0
-    assert "256 test days" in text
+    assert "512 test days" in text
     for name in ("study", "workshop"):
         shutil.copy(f"configs/energy/{name}.yaml", tmp_path)
     study = tmp_path / "study.yaml"
-    study.write_text(study.read_text(encoding="utf-8").replace("n_test: 256", "n_test: 255"), encoding="utf-8")
+    study.write_text(study.read_text(encoding="utf-8").replace("n_test: 512", "n_test: 511"), encoding="utf-8")
     code, _, errors = call(
         capsys, "evaluate", *flags, "--set", f"study={study}", "--days", "test", "--out", tmp_path / "f"
     )
@@ -109,11 +109,13 @@ def test_the_built_in_models_fit_the_built_in_site():
         "bids": 5,
         "context": 5,
         "ppo": 5,
+        "ppo_tuned": 5,
         "ppo_alone": 5,
         "sac": 1,
     }
     assert {name: len(paths) for name, paths in model_paths(resolved).items()} == {
-        "rule": 5, "bids": 5, "context": 5, "ppo": 5, "ppo_alone": 5, "sac": 1}  # fmt: skip
+        "rule": 5, "bids": 5, "context": 5, "ppo": 5, "ppo_tuned": 5, "ppo_alone": 5,
+        "sac": 1}  # fmt: skip
 
 
 def test_a_dry_run_says_what_and_writes_nothing(capsys, tmp_path):
@@ -121,7 +123,7 @@ def test_a_dry_run_says_what_and_writes_nothing(capsys, tmp_path):
     assert (code, "parameters: 49" in text, list(tmp_path.iterdir())) == (0, True, [])
     assert call(capsys, "evaluate", "--dry-run", "--days", "test")[0] == 0
     assert outline_tune(load_tune(RULE))["parameters"] == 7
-    assert outline_evaluate(load_evaluate(EVALUATE), "test")["days"] == 256
+    assert outline_evaluate(load_evaluate(EVALUATE), "test")["days"] == 512
     assert "energy-tune" in str(default_folder(load_tune(RULE)))
 
 

@@ -195,7 +195,7 @@ def test_the_linear_policy_is_tuned_and_compared(tmp_path):
     assert model.method == "context"
     assert len(model.parameters) == 49 + 204
     wanted = ["controllers=[bau,rule,bids,context]", f"models.context=[{tmp_path}/t/model-0.json]",
-              "also_against=[bids]", "shifted=[]", "yardsticks.n_days=0"]  # fmt: skip
+              "also_against=[bids]", "shifted=[]", "yardsticks.n_days=0", "yardsticks.lookahead=null"]  # fmt: skip
     study = tmp_path / "study.yaml"
     text = Path("configs/energy/study.yaml").read_text(encoding="utf-8").replace("n_validation: 256", "n_validation: 2")
     study.write_text(text, encoding="utf-8")
@@ -206,3 +206,30 @@ def test_the_linear_policy_is_tuned_and_compared(tmp_path):
     assert "below it: 0" in found.stdout
     wrong = call("evaluate", *flags(["also_against=[sac]"]), "--dry-run")
     assert isinstance(wrong.exception, ConfigError)
+
+
+def test_the_scheduler_below_a_policy_is_tuned_again(tmp_path):
+    small = ["seeds=[1]", "start=[models/ppo-1.json]", "iterations=2", "population=4", "n_days=4"]
+    done = call("tune", "--config", "configs/energy/tune_ppo.yaml", *flags(small), "--out", tmp_path / "t")
+    assert done.exit_code == 0, done.output
+    before, after = load_model(Path("configs/energy/models/ppo-1.json")), load_model(tmp_path / "t" / "model-1.json")
+    assert after.method == "ppo_tuned" and after.policy == before.policy and after.form == "shared"
+    assert after.parameters != before.parameters and after.made["start"] == before.made
+    assert after.made["start_usd_per_day"] == pytest.approx(before.made["validation_usd_per_day"], abs=0.01)
+
+
+@pytest.mark.parametrize(("start", "words"), [
+    ("[]", "needs the model file of a trained policy"), ("[models/bids-1.json]", "needed is ppo"),
+])  # fmt: skip
+def test_tuning_below_a_policy_needs_one(start, words):
+    wrong = call("tune", "--config", "configs/energy/tune_ppo.yaml", "--set", "seeds=[1]", "--set", f"start={start}")
+    assert isinstance(wrong.exception, ConfigError) and words in str(wrong.exception)
+
+
+def test_tuning_below_one_network_for_the_fleet_is_refused(tmp_path):
+    train = ["policy=network", "seeds=[1]", "start=[models/bids-1.json]", "decisions=192", "n_envs=8", "batch=96",
+             "width=8", "check_every=1", "epochs=1"]  # fmt: skip
+    assert call("train", *flags(train), "--out", tmp_path / "n").exit_code == 0
+    wrong = call("tune", "--config", "configs/energy/tune_ppo.yaml", "--set", "seeds=[1]", "--set",
+                 f"start=[{tmp_path}/n/model-1.json]", "--out", tmp_path / "t")  # fmt: skip
+    assert isinstance(wrong.exception, DataError) and "networks shared by kind" in str(wrong.exception)

@@ -11,9 +11,9 @@ from nexova_sim.base.errors import DataError
 from nexova_sim.config.energy import SiteConfig
 from nexova_sim.config.load import load
 from nexova_sim.kernels.energy_context import CONTEXT_IN, CONTEXT_OUT
-from nexova_sim.kernels.energy_shared import MACHINE_IN, add_shared_shifts, net_size
+from nexova_sim.kernels.energy_shared import MACHINE_IN, add_shared_shifts, net_size, run_shared
 from nexova_sim.schedule.batch import open_batch, play
-from nexova_sim.schedule.bids import bid_names, hand_set_bids
+from nexova_sim.schedule.bids import bid_names, hand_set_bids, make_work
 from nexova_sim.schedule.compare import Entry, differences, is_descended
 from nexova_sim.schedule.context import Context, linear_shifts, linear_view, n_weights
 from nexova_sim.schedule.controllers import Bids, play_days
@@ -21,7 +21,7 @@ from nexova_sim.schedule.layer import Layer
 from nexova_sim.schedule.modelfile import ModelFile, PlainLayer, dump_model, load_model, make_controller, site_hash
 from nexova_sim.schedule.refine import shared_seat
 from nexova_sim.schedule.refine_env import RefineVecEnv
-from nexova_sim.schedule.shared import Shared, net_shapes, pack, width_of
+from nexova_sim.schedule.shared import Shared, net_shapes, pack, shared_cost, width_of
 from nexova_sim.schedule.site import days_of, make_site
 from nexova_sim.schedule.statistics import paired_interval
 from nexova_sim.schedule.train import Recipe, export_layers, make_agent, train_agent
@@ -157,3 +157,24 @@ def test_seeds_are_paired_where_one_was_made_from_the_other():
     assert not is_descended(base, Entry("bau", [played], ()))
     (row,) = differences([base, child], "bids", 200)
     assert (row["has_paired_seeds"], row["by_seed_usd"]) == (True, [0.0, 0.0])
+
+
+@pytest.mark.parametrize("width", [0, 5])
+def test_costs_of_many_schedulers_below_the_same_networks(width):
+    rng = np.random.default_rng(2)
+    many = PARAMS + 0.02 * rng.standard_normal((2, len(PARAMS)))
+    policy = Shared(PARAMS, pack(layers_of(width)), width)
+    paid = shared_cost(SITE, DAYS, policy, many)
+    for row, params in zip(paid, many, strict=True):
+        played = play_days(policy._replace(params=params), SITE, DAYS)
+        np.testing.assert_allclose(row, played.paid, rtol=1e-9, atol=1e-9)
+
+
+def test_the_kernel_of_many_schedulers_decides_as_often_as_told():
+    nets = pack(layers_of(0))
+    work, out = make_work(M, N), np.zeros((2, 1, 5, N))
+    for each, every in zip(out, (1, 4), strict=True):
+        run_shared(SITE, DAYS, PARAMS[None], nets, (0, every), work, each)
+        played = play_days(Shared(PARAMS, nets, 0, every=every), SITE, DAYS)
+        np.testing.assert_allclose(each[0], played.paid, rtol=1e-9, atol=1e-9)
+    assert not np.array_equal(out[0], out[1])

@@ -98,7 +98,8 @@ def test_locked_days_open_only_unchanged():
     days = held_out_days(SITE, STUDY, "test")
     locked = STUDY.model_copy(update={"test_sha256": days_hash(days)})
     np.testing.assert_array_equal(locked_test_days(SITE, locked).profile, days.profile)
-    for study in (STUDY, locked.model_copy(update={"stream": 1}), locked.model_copy(update={"n_test": 5})):
+    changes = ({"stream": 1}, {"n_test": 5}, {"first_test_day": 4})
+    for study in (STUDY, *(locked.model_copy(update=change) for change in changes)):
         with pytest.raises(CheckFailedError, match="test_sha256"):
             locked_test_days(SITE, study)
     hotter = CONFIG.model_dump(mode="json")
@@ -109,7 +110,7 @@ def test_locked_days_open_only_unchanged():
 
 def test_the_built_in_study_is_locked_to_its_days():
     resolved = load_study("configs/energy/study.yaml")
-    assert locked_test_days(make_site(resolved.site), resolved.study).level.shape == (96, 256)
+    assert locked_test_days(make_site(resolved.site), resolved.study).level.shape == (96, 512)
     assert load_tune("configs/energy/tune_bids.yaml").tune.method == "bids"
     assert len(load_evaluate("configs/energy/evaluate.yaml").shifted) == 5
 
@@ -173,3 +174,10 @@ def test_a_comparison_adds_up():
     assert gap["days_cheaper_frac"] > 0.5
     profile = day_profile(SITE, entries[0].plays[0])
     assert (len(profile["power_kw"]), len(profile["load_frac"])) == (96, 8)
+
+
+def test_a_study_goes_on_with_test_days_nobody_has_seen():
+    whole = held_out_days(SITE, STUDY.model_copy(update={"n_test": 6}), "test")
+    later = held_out_days(SITE, STUDY.model_copy(update={"first_test_day": 2}), "test")
+    for a, b in zip(whole, later, strict=True):
+        np.testing.assert_array_equal(a[..., 2:], b)

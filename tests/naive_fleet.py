@@ -11,15 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 from naive import fast_normal_array, normal_array, uniform, uniform_array, weibull_age_h
+from naive_sensors import falsify, sense
 
 from nexova_sim.kernels import random as streams
 from nexova_sim.kernels import rows as r
 from nexova_sim.kernels.load import IDLE_HOLD_H, MAX_LOAD_FRAC
 from nexova_sim.simulate.plan import ambient_of, plan_block, profile_of
 
-FAULT_SIZE = {"temperature_c": 15.0, "vibration_mm_s": 2.0}
 SPIKE_SHARE = 0.15
-SENSOR_SPIKE_SHARE = 0.02
 
 
 class Machines(NamedTuple):
@@ -329,68 +328,6 @@ class Fleet:
         return above
 
 
-def _sense(fleet: Fleet, first_step: int, true: dict[str, np.ndarray]) -> None:
-    """Noise and resolution, in place; arrays (rows, machines) float32."""
-    m = fleet.m
-    steps = np.arange(first_step, first_step + len(true["power_kw"]))[:, None].astype(np.uint32)
-    plan = (
-        ("power_kw", streams.POWER_NOISE),
-        ("temperature_c", streams.TEMPERATURE_NOISE),
-        ("vibration_mm_s", streams.VIBRATION_NOISE),
-    )
-    for channel, stream in plan:
-        absolute, relative, per_unit = m.noise[channel]
-        value = true[channel]
-        value += (absolute + relative * value) * fleet.normals(m.keys[stream], steps)
-        np.maximum(value, 0.0, out=value)
-        value *= per_unit
-        np.rint(value, out=value)
-        value /= per_unit
-    meter = true["runtime_h"]
-    meter *= m.noise["runtime_h"][2]
-    np.floor(meter, out=meter)
-    meter /= m.noise["runtime_h"][2]
-
-
-def _falsify(fleet: Fleet, readings: dict[str, np.ndarray]) -> np.ndarray:
-    """Sensor faults on the readings of the whole run (rows, machines), in place; returns the rows that arrive."""
-    plan = fleet.plan
-    step_h = plan.resolved.fleet.dt_s / 3600.0
-    keep = np.ones(readings["power_kw"].shape, bool)
-    for fault in fleet.m.sensor_faults:
-        begin, j = int(fault.onset_h / step_h), fault.machine
-        end = max(begin + 1, round(fault.end_h / step_h))
-        n = len(keep[begin:end])
-        kind = plan.resolved.fault_kinds[fault.fault].sensor
-        if kind == "missing":
-            keep[begin:end, j] = False
-            continue
-        size = FAULT_SIZE.get(fault.channel, 0.5 * fleet.m.p["rated_kw"][j])
-        per_unit = fleet.m.noise[fault.channel][2, j]
-        part = readings[fault.channel][begin:end, j]
-        if kind == "stuck":
-            part[:] = part[0]
-        elif kind == "dropout":
-            part[:] = np.nan
-        elif kind == "drift":
-            drift = fault.severity * size * np.arange(n) / max(1, round(fault.hours / step_h))
-            part[:] = np.rint(np.maximum(part + drift, 0.0) * per_unit) / per_unit
-        else:
-            # Each channel has a stream of its own, so that two spiking sensors do not jump together.
-            number = ("power_kw", "temperature_c", "vibration_mm_s").index(fault.channel)
-            key = np.uint64(streams.mix64(fleet.m.keys[streams.SENSOR_FAULT, j] + np.uint64(number)))
-            u = uniform_array(np.array([key], np.uint64), np.arange(begin, begin + n).astype(np.uint32))
-            jump = (
-                np.where(u < 0.5 * SENSOR_SPIKE_SHARE, 1.0, -1.0)
-                * (u < SENSOR_SPIKE_SHARE)
-                * 2.0
-                * fault.severity
-                * size
-            )
-            part[:] = np.where(jump != 0.0, np.rint(np.maximum(part + jump, 0.0) * per_unit) / per_unit, part)
-    return keep
-
-
 def naive_fleet(plan, periods, exact: bool = False, machines: Machines | None = None) -> Result:
     """Simulate consecutive periods from the first; ``exact`` takes SciPy's normals instead of the quick ones."""
     fleet = Fleet(plan, machines or gather(plan), exact)
@@ -406,9 +343,9 @@ def naive_fleet(plan, periods, exact: bool = False, machines: Machines | None = 
         for s in range(period.n_slots):
             fleet.slot(period.first_slot + s, load[s], planned[s], ambient[s], {c: v[s] for c, v in rows.items()})
         rows = {c: v.reshape(-1, n) for c, v in rows.items()}
-        _sense(fleet, period.first_slot * n_steps, rows)
+        sense(fleet, period.first_slot * n_steps, rows)
         parts.append(rows)
     readings = {c: np.concatenate([part[c] for part in parts]) for c in parts[0]}
-    readings["keep"] = _falsify(fleet, readings)
+    readings["keep"] = falsify(fleet, readings)
     truth = np.stack(fleet.truth).transpose(2, 0, 1)
     return Result({c: v.T for c, v in readings.items()}, truth, fleet.events, fleet.cleared)

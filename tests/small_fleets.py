@@ -23,6 +23,28 @@ SHIFTS = [
 ]
 QUIET = {"random": False}
 NO_SERVICE = {"planned_interval_days": None}
+MIXED = {"pump": 3, "motor": 2, "compressor": 2, "conveyor": 3}
+SLOT = {"truth_interval_s": 300}
+SILENT = {
+    "sensors": {"power_kw": {"noise_frac": 0.0}, "temperature_c": {"noise": 0.0}, "vibration_mm_s": {"noise": 0.0}}
+}
+# What makes a new pump fail by one mode within a day or two.
+FRAGILE = {
+    "bearing": {"damage": {"wear_per_mm_s_h": 0.01}},
+    "thermal": {"damage": {"fatigue_per_k_h": 0.003, "fatigue_knee_c": 30.0}},
+    "electrical": {"damage": {"electrical_per_h": 0.08}},
+    "end_of_life": {"damage": {"rated_life_h": 20.27}},
+    "random": {"hazard": {"weibull_scale_h": 18.0}},
+}
+MODES = list(FRAGILE)
+STOP = {"machine": "f-pump-001", "action": "OFFLINE", "at_h": 10.0, "hours": 5.0}
+CARE = {
+    "machine": "f-pump-002",
+    "action": "MAINTENANCE",
+    "at_h": 12.0,
+    "hours": 2.0,
+    "restores": ["bearing", "electrical"],
+}
 
 
 def merge(base: dict[str, Any], edits: dict[str, Any]) -> dict[str, Any]:
@@ -106,3 +128,13 @@ def run(resolved: ResolvedFleet, number: int = 0) -> Ran:
         np.concatenate([c.branch for c in chunks]),
         chunks[-1].state.cleared,
     )
+
+
+def fragile(mode: str, days: float = 4, **edits: object):
+    """Three new pumps that fail by one mode within a day or two."""
+    return small_fleet({"days": days, "start_age_frac": [0.0, 0.0], **SLOT, **edits}, {"pump": FRAGILE[mode]})
+
+
+def of_kind(ran: Ran, lane: int, code: int) -> list[tuple]:
+    """Events of one kind of a machine."""
+    return [e for e in ran.events(lane) if e[0] == code]

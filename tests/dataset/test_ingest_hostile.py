@@ -7,15 +7,16 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import plant_files
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plant_files import put
 
 from nexova_sim.base.errors import ConfigError, DataError, LockedError, NexovaError
 from nexova_sim.config.ingest import IngestMap
-from nexova_sim.config.load import build
 from nexova_sim.dataset import foreign, rejects
 from nexova_sim.dataset.check import check
 from nexova_sim.dataset.read import open_dataset
@@ -28,14 +29,7 @@ CHANNELS = {"power_kw": {"column": "kw", "unit": "kW"}, "temperature_c": {"colum
 
 
 def mapped(**changes) -> IngestMap:
-    base = {"name": "plant", "timestamp": {"column": "t"}, "machine": {"constant": "m1"}, "channels": CHANNELS}
-    return build(IngestMap, {**base, **changes}, "map")
-
-
-def put(folder: Path, data: str | bytes, name: str = "a.csv") -> Path:
-    path = folder / name
-    path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return path
+    return plant_files.mapped(**{"channels": CHANNELS, **changes})
 
 
 def run(folder: Path, data: str | bytes, frac: float = 0.2, **changes) -> IngestResult:

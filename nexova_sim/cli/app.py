@@ -39,6 +39,7 @@ from nexova_sim.cli.simulate import simulate
 from nexova_sim.cli.sweep import sweep
 from nexova_sim.cli.twin import app as twin
 from nexova_sim.cli.users import app as users
+from nexova_sim.cli.values import refuse_empty
 
 app = typer.Typer(
     name="nexova",
@@ -94,8 +95,8 @@ def _root(context: typer.Context, version: VersionFlag = False) -> None:
 
 
 def root_command() -> Any:  # noqa: ANN401 - typer's and click's commands
-    """The whole command line as one command, its help made readable."""
-    return make_readable(typer.main.get_command(app))
+    """The whole command line as one command: its help made readable, empty values refused."""
+    return refuse_empty(make_readable(typer.main.get_command(app)))
 
 
 def run(arguments: Sequence[str]) -> int:

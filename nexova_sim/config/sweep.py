@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from nexova_sim.base.errors import ConfigError
 from nexova_sim.config.load import apply_overrides, build, find_config, read_yaml
 from nexova_sim.config.strict import Identifier, Strict
 
@@ -142,7 +143,39 @@ def load_sweep(name: str | Path, settings: Sequence[str] = ()) -> ResolvedSweep:
     """A sweep file with ``--set`` overrides; its experiment is looked up like all configuration files."""
     path = find_config(os.fspath(name))
     config = build(SweepConfig, apply_overrides(read_yaml(path), settings), str(path))
-    return ResolvedSweep(config, find_config(config.experiment, path.parent))
+    experiment = find_config(config.experiment, path.parent)
+    _check_seeds(config, path, experiment)
+    return ResolvedSweep(config, experiment)
+
+
+_SEED_KEY = "simulate.overrides.seed"
+
+
+def _check_seeds(config: SweepConfig, path: Path, experiment: Path) -> None:
+    """Refuse seeds over an experiment that simulates nothing, two that set the same, and an axis that is no key."""
+    keys = config.set_keys()
+    given = [f"the axis {key!r}" for key in ("seed", _SEED_KEY) if key in keys]
+    given += [] if config.seed is None else [f"seed: {config.seed} with replicates: {config.replicates}"]
+    if not given:
+        return
+    raw = read_yaml(experiment)
+    source = next((name for name in ("ingest", "dataset") if raw.get(name) is not None), None)
+    simulates = raw.get("simulate") is not None or any(k.startswith("simulate") and k != _SEED_KEY for k in keys)
+    if source is not None and not simulates:
+        raise ConfigError(
+            f"{path}: got {' and '.join(given)}, but {experiment} begins with {source!r} and simulates nothing, so no "
+            f"seed changes its data; seeds are allowed over an experiment with the section 'simulate'; leave "
+            f"{'them' if len(given) > 1 else 'it'} out and vary other keys of the experiment, or one of its stages"
+        )
+    if "seed" in keys:
+        raise ConfigError(
+            f"{path}: axes: got the axis 'seed', which is no key of an experiment; the seed of its plant is varied by "
+            f"seed and replicates of the sweep (seed: 1, replicates: 5) or by the axis {_SEED_KEY!r}; use one of these"
+        )
+    if len(given) > 1:
+        raise ConfigError(
+            f"{path}: got {' and '.join(given)}, which set the same seed; one of them is allowed, leave the other out"
+        )
 
 
 def _check_span(low: float, high: float, scale: str) -> None:

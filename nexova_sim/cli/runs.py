@@ -20,13 +20,15 @@ RootFlag = Annotated[Path, typer.Option("--root", help="Where ids are looked up.
 ScratchFlag = Annotated[
     Path | None, typer.Option("--scratch", help="Where the second copy is made, then removed.", metavar="DIR")
 ]
-_COLUMNS = ("id", "kind", "name", "when", "stages", "git", "cpu_s", "state", "folder")
+_COLUMNS = ("id", "kind", "name", "when", "stages", "git", "cpu_s", "state", "checked", "folder")
 _MOST = 60
 
 
 @app.command("list")
 def list_runs(root: FolderArgument = Path("results"), as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:
     """Every run and sweep below a folder, latest first.
+
+    The state is told from what the column 'checked' names; no file is read. 'nexova runs verify' compares the bytes.
 
     Example: nexova runs list results
     """
@@ -35,7 +37,9 @@ def list_runs(root: FolderArgument = Path("results"), as_json: JsonFlag = False,
 
     rows = verb.list_runs(root)
     lines = [[" ".join(r[c]) if c == "stages" else r[c] for c in _COLUMNS] for r in rows]
-    echo.result(rows, echo.grid(lines, _COLUMNS) if rows else f"{root}: no run; 'nexova run' makes one")
+    echo.result(rows, echo.grid(lines, _COLUMNS) if rows else "")
+    if not rows:
+        echo.note(f"{root}: no run; 'nexova run' makes one")
 
 
 @app.command()
@@ -50,7 +54,7 @@ def show(run: RunArgument, root: RootFlag = Path("results"), as_json: JsonFlag =
     from nexova_sim.run.runs_diff import flat
 
     data = verb.show_run(run, root)
-    lines = [f"{key}: {data[key]}" for key in ("id", "kind", "name", "when", "git", "state", "folder")]
+    lines = [f"{key}: {data[key]}" for key in ("id", "kind", "name", "when", "git", "state", "checked", "folder")]
     if data["kind"] == "run":
         heads = ["name", "ident", "state", "files", "bytes"]
         lines += ["", echo.grid([[s[h] for h in heads] for s in data["stages"]], heads)]
@@ -73,10 +77,9 @@ def diff(a: FirstArgument, b: SecondArgument, root: RootFlag = Path("results"), 
     found = diff_runs(a, b, root)
     data = {**found._asdict(), "differences": [d._asdict() for d in found.differences]}
     rows = [[d.part, d.key, _short(d.a), _short(d.b), _percent(d.change_frac)] for d in found.differences]
-    text = echo.grid(rows, ["part", "key", "a", "b", "change"]) if rows else f"no difference in {found.n_same} values"
-    echo.result(data, text)
-    if rows:
-        echo.note(f"{len(rows)} of {len(rows) + found.n_same} values differ")
+    echo.result(data, echo.grid(rows, ["part", "key", "a", "b", "change"]) if rows else "")
+    n_all = len(rows) + found.n_same
+    echo.note(f"{len(rows)} of {n_all} values differ" if rows else f"no difference in {n_all} values")
 
 
 def _percent(frac: float | None) -> str:
@@ -101,7 +104,8 @@ def verify(run: RunArgument, root: RootFlag = Path("results"), jobs: JobsFlag = 
     with echo.progress("verify") as progress:
         found = verify_run(run, root, jobs, scratch, lambda _stage, part, of: progress(part, of))
     data = {**found._asdict(), "folder": str(found.folder)}
-    echo.result(data, f"{found.folder}: made again, {found.files} files, the same bytes", found.run_id)
+    echo.result(data, "", found.run_id)
+    echo.note(f"{found.folder}: made again, {found.files} files, the same bytes")
     if found.timed:
         echo.note(f"{len(found.timed)} of them differ in measured times only: {'; '.join(found.timed[:8])}")
     if not found.is_same_code:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
@@ -16,7 +18,10 @@ from nexova_sim.run.stages import STAGES
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
 SWEEP_FORMAT = "nexova-sweep"
+SWEEP_TABLES = ("results.parquet", "summary.csv")
 _KINDS = {RUN_FORMAT: "run", SWEEP_FORMAT: "sweep"}
+# Kind -> what its state was told from; the bytes themselves are compared by runs_verify.
+CHECKED = MappingProxyType({"run": "names, sizes", "sweep": "names", "damaged": "manifest"})
 _IDENT = re.compile(r"[0-9a-f]{1,12}")
 _LATEST = re.compile(r"latest(?:~([0-9]{1,6}))?")
 # Folders that hold no runs of their own but may hold very many files.
@@ -34,7 +39,10 @@ class Run(NamedTuple):
 
 
 class StageState(NamedTuple):
-    """A stage of a run: its folder, and whether it is whole (by name and manifest), missing or was skipped."""
+    """A stage of a run: its folder, and its state: complete, incomplete, missing or skipped.
+
+    Complete: its manifest is that of the run, and every file it names is there with its size; bytes are not read.
+    """
 
     name: str
     ident: str
@@ -117,10 +125,7 @@ def _known(there: list[Run], address: str) -> str:
 
 
 def stage_states(run: Run) -> list[StageState]:
-    """The stages of a run as its manifest names them, in the order in which they run.
-
-    Files are counted from the stages' manifests, not read.
-    """
+    """The stages of a run as its manifest names them, in the order in which they run; no file is read."""
     found = []
     stages = run.manifest.get("stages")
     order = {name: number for number, name in enumerate(STAGES)}
@@ -130,41 +135,67 @@ def stage_states(run: Run) -> list[StageState]:
             continue
         folder = Path(os.path.normpath(run.folder / str(about.get("folder", ""))))
         manifest = read_manifest(folder)
-        files = manifest.get("files") if manifest else None
-        sizes = [f.get("bytes", 0) for f in files if isinstance(f, Mapping)] if isinstance(files, list) else []
-        is_whole = manifest is not None and manifest.get("id") == about.get("id")
-        state = "skipped" if about.get("skipped") else "whole" if is_whole else "missing"
-        found.append(StageState(name, str(about.get("id")), folder, state, len(sizes), sum(sizes)))
+        listed = manifest.get("files") if manifest else None
+        files = [f for f in listed if isinstance(f, Mapping)] if isinstance(listed, list) else []
+        n_bytes = sum(f.get("bytes", 0) for f in files)
+        is_there = manifest is not None and manifest.get("id") == about.get("id")
+        has_all = all(_has_size(folder / str(f.get("path")), f.get("bytes")) for f in files)
+        state = "skipped" if about.get("skipped") else "missing" if not is_there else _HAS[has_all]
+        found.append(StageState(name, str(about.get("id")), folder, state, len(files), n_bytes))
     return found
 
 
+_HAS = {True: "complete", False: "incomplete"}
+
+
+def _has_size(path: Path, n_bytes: object) -> bool:
+    try:
+        return path.stat().st_size == n_bytes
+    except (OSError, ValueError):
+        return False
+
+
 def state_of(run: Run) -> str:
-    """whole, incomplete (a stage is missing), failed (trials of a sweep), damaged (no readable manifest)."""
+    """complete, incomplete (files are missing), 2 failed (trials of a sweep), damaged (no readable manifest).
+
+    As far as ``CHECKED`` says: what is complete may still have other bytes than it was written with.
+    """
     if not run.manifest:
         return "damaged"
     if run.kind == "sweep":
         failures = run.manifest.get("failures")
-        return f"{len(failures)} failed" if failures else "whole"
-    return "incomplete" if any(s.state == "missing" for s in stage_states(run)) else "whole"
+        is_there = all((run.folder / name).is_file() for name in (CONFIG_NAME, *SWEEP_TABLES))
+        return f"{len(failures)} failed" if failures else _HAS[is_there]
+    return "incomplete" if any(s.state in ("missing", "incomplete") for s in stage_states(run)) else "complete"
+
+
+def _name_of(run: Run) -> str:
+    """The name in the configuration; older runs and sweeps do not say it in the manifest."""
+    name = run.manifest.get("name")
+    if not name and run.kind == "sweep":
+        with suppress(DataError):
+            config = read_config(run.folder / CONFIG_NAME)
+            name = config.get("name") if isinstance(config, Mapping) else None
+    return str(name or run.folder.parent.name)
 
 
 def _row(run: Run) -> dict[str, Any]:
     records = read_provenance(run.folder) if run.kind == "run" else [dict(run.manifest)]
     last = records[-1] if records else {}
     git = last.get("git") if isinstance(last.get("git"), Mapping) else None
-    stages = [s.name for s in stage_states(run) if s.state == "whole"]
+    stages = [s.name for s in stage_states(run) if s.state == "complete"]
     trials = run.manifest.get("trials")
-    # Older runs do not say their name in the manifest; the folder above is named like it.
     return {
         "id": run.ident,
         "kind": run.kind,
-        "name": str(run.manifest.get("name") or run.folder.parent.name),
+        "name": _name_of(run),
         "when": last.get("started_utc"),
         "invocations": len(records),
         "stages": stages if run.kind == "run" else [f"{len(trials) if isinstance(trials, list) else 0} trials"],
         "git": None if git is None else f"{str(git.get('commit'))[:10]}{' dirty' if git.get('is_dirty') else ''}",
         "cpu_s": round(sum(float(r.get("cpu_s") or 0.0) for r in records), 3),
         "state": state_of(run),
+        "checked": CHECKED[run.kind if run.manifest else "damaged"],
         "folder": str(run.folder),
     }
 

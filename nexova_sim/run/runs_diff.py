@@ -60,7 +60,7 @@ def _run_facts(folder: Path) -> Facts:
         return facts
     for stage in stage_states(run):
         facts["inputs"][f"{stage.name}.state"] = stage.state
-        if stage.state == "whole":
+        if stage.state in ("complete", "incomplete"):
             for part, values in _stage_facts(stage.folder).items():
                 facts[part] |= {f"{stage.name}.{key}" if key else stage.name: v for key, v in values.items()}
     experiment = read_config(run.folder / CONFIG_NAME)

@@ -167,7 +167,7 @@ def _write(sweep: ResolvedSweep, root: Path, rows: list[Row], trials: Mapping[st
     stages = [{"name": "sweep", "id": ident, "state": "ran", "why": f"{n_ran} trials ran, {n_cached} were there",
                "cpu_s": cpu_s}]  # fmt: skip
     made = provenance(started, ident, config.seed, stages)
-    record = {"format": FORMAT, "sweep_id": ident, "trials": sorted({r.task.ident for r in rows}),
+    record = {"format": FORMAT, "sweep_id": ident, "name": config.name, "trials": sorted({r.task.ident for r in rows}),
               "failures": [f._asdict() for f in failures], **made}  # fmt: skip
     write_durably(folder / "manifest.json", (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
     names = {name for trial in trials.values() for name in trial.metrics}

@@ -50,7 +50,13 @@ def test_every_run_is_listed_and_no_stage(made):
     rows = list_runs(root)
     assert {row["id"] for row in rows} == {one.run_id, two.run_id} == {r.ident for r in find_runs(root)}
     row = next(row for row in rows if row["id"] == one.run_id)
-    assert row["name"] == "small" and row["state"] == "whole" and row["kind"] == "run" and row["when"].endswith("Z")
+    assert (
+        row["name"] == "small"
+        and row["state"] == "complete"
+        and row["checked"] == "names, sizes"
+        and row["kind"] == "run"
+        and row["when"].endswith("Z")
+    )
     assert row["stages"] == ["simulate", "describe", "alerts", "report"] and row["cpu_s"] > 0
     assert row["invocations"] == 1
 
@@ -83,7 +89,7 @@ def test_show_tells_configuration_stages_metrics_and_provenance(made):
     root, one, _ = made
     data = show_run(one.run_id, root)
     assert data["config"]["name"] == "small" and data["metrics"]["alerts"]["policy"] == "isa18"
-    assert [s["state"] for s in data["stages"]] == ["whole"] * 4 and all(s["files"] for s in data["stages"])
+    assert [s["state"] for s in data["stages"]] == ["complete"] * 4 and all(s["files"] for s in data["stages"])
     made_by = data["provenance"]
     assert (made_by["processor"]["model"] and made_by["packages"]["numba"] and made_by["seed"] == 0) or made_by["seed"]
     assert len(made_by["config_hash"]) == 64 and set(made_by["stage_hashes"]) == {s["name"] for s in data["stages"]}
@@ -91,15 +97,39 @@ def test_show_tells_configuration_stages_metrics_and_provenance(made):
 
 def test_states_of_runs_that_are_not_whole(copied):
     root, ident, folder = copied
+    description = stage_states(find_run(str(folder)))[1].folder / "description.json"
+    text = description.read_text()
+    description.write_text(text[::-1])  # other bytes of the same size: a list does not read them and does not say so
+    assert state_of(find_run(ident, root)) == "complete"
+    description.write_text(text + " ")
+    assert state_of(find_run(ident, root)) == "incomplete"
+    assert [s["state"] for s in show_run(ident, root)["stages"]] == ["complete", "incomplete", "complete", "complete"]
+    description.write_text(text)
     shutil.rmtree(stage_states(find_run(str(folder)))[2].folder)
     assert state_of(find_run(ident, root)) == "incomplete"
     (folder / "manifest.json").write_text("{")
-    assert {row["state"] for row in list_runs(root)} == {"damaged", "whole"}
+    assert {row["state"] for row in list_runs(root)} == {"damaged", "complete"}
     with pytest.raises(DataError, match="cannot be read"):
         show_run(ident, root)
     (folder / "config.resolved.yaml").write_text("a: [")
     with pytest.raises(DataError, match="run the experiment again"):
         read_config(folder / "config.resolved.yaml")
+
+
+def test_a_sweep_has_the_name_of_its_configuration(tmp_path):
+    folder = tmp_path / "elsewhere" / "0123456789ab"
+    folder.mkdir(parents=True)
+    manifest = {"format": "nexova-sweep", "sweep_id": folder.name, "name": "rates", "trials": ["a"], "failures": []}
+    for name in ("config.resolved.yaml", "results.parquet", "summary.csv"):
+        (folder / name).write_text("name: rates\n")
+    for told in (manifest, {**manifest, "name": None}):
+        (folder / "manifest.json").write_text(json.dumps(told))
+        (row,) = list_runs(tmp_path)
+        assert (row["name"], row["kind"], row["state"], row["checked"]) == ("rates", "sweep", "complete", "names")
+    (folder / "summary.csv").unlink()
+    (folder / "config.resolved.yaml").write_text("name: [")
+    (row,) = list_runs(tmp_path)
+    assert (row["name"], row["state"]) == ("elsewhere", "incomplete")
 
 
 def test_diff_shows_what_differs_and_nothing_else(made):
@@ -202,16 +232,19 @@ def test_the_commands(made, capsys, tmp_path):
     out, err = capsys.readouterr()
     assert "simulate.fleet.seed" in out and "values differ" in err
     assert run(["runs", "diff", one.run_id, str(one.folder), *where]) == 0
-    assert "no difference" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert out == "" and "no difference" in err
     assert run(["runs", "verify", "zz", *where]) == 3
     assert run(["runs", "show", "nowhere/x", *where]) == 3
     (tmp_path / "empty").mkdir()
     assert run(["runs", "list", str(tmp_path / "empty")]) == 0
-    assert "no run" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert out == "" and "no run" in err
 
 
 def test_verify_on_the_command_line(made, capsys, tmp_path):
     root, one, _ = made
     words = ["--root", str(root), "--jobs", "1", "--scratch", str(tmp_path)]
     assert run(["runs", "verify", one.run_id, *words]) == 0
-    assert "the same bytes" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert out == "" and "the same bytes" in err

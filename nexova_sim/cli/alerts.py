@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from nexova_sim.base.errors import CheckFailedError
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import DryRunFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SetFlag
 
@@ -50,7 +49,7 @@ def run(dataset: DatasetArgument, policy: PolicyFlag = "configs/alert/isa18.yaml
     loaded = load_policy(policy, settings or [])
     if dry_run:
         plan = verb.outline(dataset, loaded, out)
-        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        echo.plan(plan)
         return
     with echo.progress("alerts") as progress:
         done = verb.run_alerts(dataset, loaded, out, overwrite, progress)
@@ -58,7 +57,7 @@ def run(dataset: DatasetArgument, policy: PolicyFlag = "configs/alert/isa18.yaml
         echo.note(f"{done.folder}: this run is there already, nothing to do")
     _note_blind(done.kpi)
     data = {"folder": str(done.folder), "was_there": done.was_there, "kpi": done.kpi}
-    echo.result(data, f"{_summary(done.kpi)}\n\n{done.folder}", done.run_id)
+    echo.made(data, [done.folder], _summary(done.kpi), done.run_id)
 
 
 @app.command()
@@ -72,21 +71,21 @@ def kpi(folder: RunArgument, check: CheckFlag = False, as_json: JsonFlag = False
 
     found = verb.read_kpi(folder)
     missed = verb.missed_targets(found)
-    if not (check and missed and as_json):
-        echo.result({**found, "missed": missed}, _summary(found))
     _note_blind(found)
     if check and missed:
-        raise CheckFailedError(f"{folder}: {len(missed)} targets are missed: {', '.join(missed[:12])}", missed=missed)
+        what = f"{folder}: {len(missed)} targets are missed: {', '.join(missed[:12])}"
+        echo.refuse(what, _summary(found), {"missed": missed})
+    echo.result({**found, "missed": missed}, _summary(found))
 
 
 @app.command("list")
 def list_alerts(folder: RunArgument, is_open: OpenFlag = False, machine: MachineFlag = None, limit: LimitFlag = 50,
-                as_json: JsonFlag = False) -> None:  # fmt: skip
+                as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """The alerts of a run, newest first; --open shows what is still unresolved.
 
     Example: nexova alerts list results/alerts-tiny --open
     """
-    echo.configure(as_json, False)
+    echo.configure(as_json, quiet)
     from nexova_sim.run import alerts as verb
     from nexova_sim.run.data import show_rows
 

@@ -40,16 +40,17 @@ def fit(dataset: DatasetArgument, config: ConfigFlag = "configs/anomaly/default.
     loaded = load_anomaly(config, settings or [])
     if dry_run:
         plan = verb.outline(dataset, loaded, out)
-        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        echo.plan(plan)
         return
     with echo.progress("fit") as progress:
         done = verb.fit_anomaly(dataset, loaded, out, overwrite, progress)
     if done.was_there:
         echo.note(f"{done.folder}: this model is there already, nothing to do")
     about = done.manifest
-    echo.result(
+    echo.made(
         {"folder": str(done.folder), "was_there": done.was_there, "model": about},
-        f"{done.folder}\n{loaded.detector}, fitted in {about['training_s']:,.1f} CPU-s, scores a million readings in "
+        [done.folder],
+        f"{loaded.detector}, fitted in {about['training_s']:,.1f} CPU-s, scores a million readings in "
         f"{about['inference_s_per_million']:,.2f} CPU-s, threshold {about['metrics']['threshold']:.6f}",
         done.run_id,
     )
@@ -72,9 +73,10 @@ def score(dataset: DatasetArgument, model: ModelFlag, out: OutFlag = None, overw
     about = done.manifest
     days = about["machine_days"]
     rate = about["n_alarms"] / days if days else 0.0
-    echo.result(
+    echo.made(
         {"folder": str(done.folder), "was_there": done.was_there, "scores": about},
-        f"{done.folder}\n{about['n_rows']:,} readings, {about['n_flags']:,} flagged, {about['n_alarms']} alarms in "
+        [done.folder],
+        f"{about['n_rows']:,} readings, {about['n_flags']:,} flagged, {about['n_alarms']} alarms in "
         f"{days:,.1f} machine-days ({rate:.4f} per machine-day), {about['cpu_s']:,.1f} CPU-s",
         done.run_id,
     )

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from nexova_sim.base.errors import CheckFailedError
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import ConfigFlag, DryRunFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SeedFlag, SetFlag
 
@@ -41,7 +40,7 @@ def evaluate(dataset: DatasetArgument, scores: ScoresFlag, config: ConfigFlag = 
         verb.check_gate(rules, config)
     if dry_run:
         plan = verb.outline(dataset, scores, rules, out)
-        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        echo.plan(plan)
         return
     with echo.progress("evaluate") as progress:
         done = verb.evaluate(dataset, scores, rules, out, overwrite, progress)
@@ -49,20 +48,20 @@ def evaluate(dataset: DatasetArgument, scores: ScoresFlag, config: ConfigFlag = 
         echo.note(f"{done.folder}: this evaluation is there already, nothing to do")
     missing = verb.unmet(done.found) if gate else []
     if missing:
-        echo.note(_told(done.found, done.folder))
-        raise CheckFailedError(f"the gate is not met: {'; '.join(missing)}", folder=str(done.folder))
+        echo.page(_told(done.found))
+        echo.refuse(f"the gate is not met: {'; '.join(missing)}", str(done.folder), {"folder": str(done.folder)})
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.found}
-    echo.result(data, _told(done.found, done.folder), done.run_id)
+    echo.made(data, [done.folder], _told(done.found), done.run_id)
 
 
-def _told(found: dict[str, Any], folder: Path) -> str:
+def _told(found: dict[str, Any]) -> str:
     judged = found["judged"]
     head = (
         f"{found['about']['detector']} on {found['about']['dataset']}: {judged['n_machines']} machines, "
         f"{judged['machine_days']:,.0f} machine-days, {judged['n_faults']} faults ({judged['n_physical']} physical, "
         f"{judged['n_detectable']} of them detectable)"
     )
-    return "\n\n".join([head, _rows(found), _kinds(found), _sizes(found), _verdict(found), str(folder)])
+    return "\n\n".join([head, _rows(found), _kinds(found), _sizes(found), _verdict(found)])
 
 
 def _share(value: dict[str, Any]) -> str:

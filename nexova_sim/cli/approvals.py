@@ -104,7 +104,9 @@ def expire(email: AsFlag = None, store: StoreFlag = None, as_json: JsonFlag = Fa
     from nexova_sim.run.registry import Access
 
     done = verb.expire(Access(store, email))
-    echo.result({"expired": done}, "\n".join(_told(row) for row in done) or "no request is overdue")
+    echo.result({"expired": done}, "\n".join(_told(row) for row in done))
+    if not done:
+        echo.note("no request is overdue")
 
 
 def _when(ms: int | None) -> str:
@@ -133,7 +135,9 @@ def list_approvals(states: StateFlag = None, store: StoreFlag = None, as_json: J
     from nexova_sim.run.registry import Access
 
     found = list(verb.approvals(Access(store), states or ()).rows)
-    echo.result({"approvals": found}, _grid(found) if found else "no requests")
+    echo.result({"approvals": found}, _grid(found) if found else "")
+    if not found:
+        echo.note("no requests")
 
 
 @app.command()

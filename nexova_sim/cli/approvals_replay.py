@@ -42,14 +42,13 @@ def replay(script: ScriptArgument, policy: PolicyFlag = "configs/approval/defaul
     if dry_run:
         rows = read_script(found, part.policy.alerts, factories).rows
         folder = out or verb.default_folder(found, part, factories)
-        echo.result(
-            {"folder": str(folder), "attempts": len(rows)}, f"{len(rows)} attempts would be played into {folder}"
-        )
+        echo.plan({"folder": str(folder), "attempts": len(rows)})
         return
     done = verb.replay_approvals(found, part, out, overwrite, factories)
-    echo.note(f"{'there already' if done.was_there else 'written'}: {done.folder}")
+    if done.was_there:
+        echo.note(f"{done.folder}: this replay is there already, nothing to do")
     data = {"folder": str(done.folder), "summary": {k: v for k, v in done.summary.items() if k != "policy"}}
-    echo.result(data, _text(done.summary) + f"\n{done.folder}", done.run_id)
+    echo.made(data, [done.folder], _text(done.summary), done.run_id)
 
 
 def _hours(value: float | None) -> str:

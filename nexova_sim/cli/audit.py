@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nexova_sim.base.errors import CheckFailedError, ConfigError
+from nexova_sim.base.errors import ConfigError
 from nexova_sim.cli import echo
 from nexova_sim.cli.approvals import StoreFlag
 from nexova_sim.cli.flags import JsonFlag, OverwriteFlag, QuietFlag
@@ -36,13 +36,13 @@ def verify(anchor: AnchorFlag = None, store: StoreFlag = None, as_json: JsonFlag
 
     done = verb.audit_verify(Access(store), anchor)
     if done.findings:
-        if not as_json:
-            echo.result(None, "\n".join(f"entry {f.seq or '-'}: {f.problem}" for f in done.findings[:_LISTED]))
+        shown = "\n".join(f"entry {f.seq or '-'}: {f.problem}" for f in done.findings[:_LISTED])
         listed = [f._asdict() for f in done.findings[:_LISTED]]
         what = f"the record is not as it was written: {len(done.findings)} findings, the first: "
-        raise CheckFailedError(what + done.findings[0].problem, n_findings=len(done.findings), findings=listed)
+        echo.refuse(what + done.findings[0].problem, shown, {"n_findings": len(done.findings), "findings": listed})
     covered = "no anchor outside the registry" if done.covered is None else f"{done.covered} vouched for outside"
-    echo.result({**done._asdict(), "findings": []}, f"whole: {done.n_entries} entries, {covered}")
+    echo.result({**done._asdict(), "findings": []})
+    echo.note(f"whole: {done.n_entries} entries, {covered}")
 
 
 @app.command()

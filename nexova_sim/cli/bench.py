@@ -68,7 +68,8 @@ def bench(
         raise
     is_all = name is None and not quick
     if reference is None:
-        echo.result([r._asdict() for r in results], f"{_table(results)}\n\n{verb.summary(results, started_s)}")
+        echo.result([r._asdict() for r in results], _table(results))
+        echo.note(verb.summary(results, started_s))
         is_bad = any(r.ok is False for r in results)
     else:
         is_bad = _tell_compared(results, reference, is_all, verb.summary(results, started_s))
@@ -123,9 +124,9 @@ def _tell_compared(results: list[BenchResult], reference: Reference, is_all: boo
     data = [{**r._asdict(), "compared": beside.pop(r.name)} for r in results]
     data += [{"name": name, "value": None, "ok": None, "compared": gone} for name, gone in beside.items()]
     rows = [(c.name, c.verdict.upper() if c.verdict in gate.BAD else c.verdict, c.words) for c in compared]
-    parts = [_table(results), echo.grid(rows, ("benchmark", "beside the reference", "how")), summary]
+    echo.result(data, f"{_table(results)}\n\n{echo.grid(rows, ('benchmark', 'beside the reference', 'how'))}")
+    echo.note(summary)
     if other:
-        parts.append("measured under other conditions than the reference: " + "; ".join(map(": ".join, other.items())))
-    parts.append("gate passed" if is_passed else "gate NOT passed")
-    echo.result(data, "\n\n".join(parts))
+        echo.note("measured under other conditions than the reference: " + "; ".join(map(": ".join, other.items())))
+    echo.note("gate passed" if is_passed else "gate NOT passed")
     return not is_passed

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nexova_sim.base.errors import CheckFailedError, ConfigError
+from nexova_sim.base.errors import ConfigError
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import JobsFlag, JsonFlag, OverwriteFlag, QuietFlag
 
@@ -103,28 +103,28 @@ def verify(dataset: DatasetArgument, is_quick: QuickFlag = False, jobs: JobsFlag
     with echo.progress("verify") as progress:
         done = verb.verify(dataset, is_quick, jobs, progress)
     if done.findings:
-        if not as_json:
-            echo.result(None, "\n".join(f"{f.path}: {f.problem}" for f in done.findings))
         paths = list(dict.fromkeys(f.path for f in done.findings))
         names = ", ".join(paths[:5]) + (", ..." if len(paths) > 5 else "")
         listed = [f._asdict() for f in done.findings[:_LISTED_FINDINGS]]
         what = f"{len(done.findings)} problems found in {names}; write the dataset again or restore it from a copy"
-        raise CheckFailedError(f"{dataset}: {what}", n_findings=len(done.findings), findings=listed)
+        shown = "\n".join(f"{f.path}: {f.problem}" for f in done.findings)
+        echo.refuse(f"{dataset}: {what}", shown, {"n_findings": len(done.findings), "findings": listed})
     how = "names, sizes and sha256" if done.is_quick else "every byte and row"
     n_rows = sum(done.rows.values())
     data = {**done._asdict(), "folder": str(done.folder), "findings": []}
-    echo.result(data, f"{done.folder}: whole; {done.n_files} files, {done.n_bytes:,} bytes, {n_rows:,} rows ({how})")
+    echo.result(data)
+    echo.note(f"{done.folder}: whole; {done.n_files} files, {done.n_bytes:,} bytes, {n_rows:,} rows ({how})")
 
 
 @app.command()
 def query(dataset: DatasetArgument, sql: SqlArgument, form: FormatFlag = "",
           to: Annotated[Path | None, ToOption] = None, limit: LimitFlag = None, memory_mb: MemoryFlag = 1024,
-          overwrite: OverwriteFlag = False, as_json: JsonFlag = False) -> None:  # fmt: skip
+          overwrite: OverwriteFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """SQL (DuckDB) over the views readings, machines, events, labels, truth, build, factories, weather; times in UTC.
 
     Example: nexova data query results/tiny "SELECT machine_id, avg(power_kw) AS mean_kw FROM readings GROUP BY ALL"
     """
-    echo.configure(as_json, False)
+    echo.configure(as_json, quiet)
     from nexova_sim.run import data as verb
 
     text = verb.read_sql(sql)
@@ -148,12 +148,13 @@ def query(dataset: DatasetArgument, sql: SqlArgument, form: FormatFlag = "",
 
 @app.command()
 def head(dataset: DatasetArgument, table: TableFlag = "readings", n_rows: RowsFlag = 10,
-         machine: Annotated[str | None, MachineOption] = None, as_json: JsonFlag = False) -> None:  # fmt: skip
+         machine: Annotated[str | None, MachineOption] = None, as_json: JsonFlag = False,
+         quiet: QuietFlag = False) -> None:  # fmt: skip
     """The first rows of a table.
 
     Example: nexova data head results/tiny --table events --rows 5
     """
-    echo.configure(as_json, False)
+    echo.configure(as_json, quiet)
     from nexova_sim.run import data as verb
 
     shown = verb.show_rows(verb.head(dataset, table, n_rows, machine))
@@ -163,12 +164,12 @@ def head(dataset: DatasetArgument, table: TableFlag = "readings", n_rows: RowsFl
 @app.command()
 def export(dataset: DatasetArgument, to: Annotated[Path, ToOption], table: TableFlag = "readings",
            machines: Annotated[list[str] | None, MachineOption] = None, start: StartFlag = None, end: EndFlag = None,
-           overwrite: OverwriteFlag = False, as_json: JsonFlag = False) -> None:  # fmt: skip
+           overwrite: OverwriteFlag = False, as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """Save rows of a table; the ending says how: .csv, .csv.gz, .ndjson, .json, .parquet. Standard output gets CSV.
 
     Example: nexova data export results/tiny --machine lyon-pump-001 --to results/pump.csv.gz
     """
-    echo.configure(as_json, False)
+    echo.configure(as_json, quiet)
     from nexova_sim.run import data as verb
 
     chosen = verb.Selection(table, machines or None, start, end)
@@ -185,12 +186,12 @@ def export(dataset: DatasetArgument, to: Annotated[Path, ToOption], table: Table
 @app.command()
 def split(dataset: DatasetArgument, out: PartsFlag, by: ByFlag = "machine", fractions: SharesFlag = "0.7,0.15,0.15",
           seed: DealFlag = 1, gap_h: GapFlag = 0.0, overwrite: OverwriteFlag = False,
-          as_json: JsonFlag = False) -> None:  # fmt: skip
+          as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:  # fmt: skip
     """Split a dataset into train, validation and test datasets, without leakage.
 
     Example: nexova data split results/tiny --by time --gap 2 --out results/parts
     """
-    echo.configure(as_json, False)
+    echo.configure(as_json, quiet)
     from nexova_sim.run import data as verb
 
     try:
@@ -199,4 +200,5 @@ def split(dataset: DatasetArgument, out: PartsFlag, by: ByFlag = "machine", frac
         raise ConfigError(f"--fractions {fractions!r}: give three numbers, e.g. 0.7,0.15,0.15") from error
     parts = verb.split(dataset, out, by, shares, seed, gap_h, overwrite)
     rows = [[name, p["n_machines"], p["readings"], p["start"], p["end"], p["folder"]] for name, p in parts.items()]
-    echo.result(parts, echo.grid(rows, ["part", "machines", "readings", "start", "end", "folder"]))
+    page = echo.grid(rows, ["part", "machines", "readings", "start", "end", "folder"])
+    echo.made(parts, [p["folder"] for p in parts.values()], page)

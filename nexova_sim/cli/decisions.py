@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from nexova_sim.base.errors import CheckFailedError
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import DryRunFlag, JsonFlag, OutFlag, OverwriteFlag, QuietFlag, SetFlag
 
@@ -59,7 +58,7 @@ def replay(dataset: DatasetArgument, config: ConfigFlag = "configs/decision/defa
     wanted = verb.Replay(tuple(policy or ["seed_rules"]), judge, tape, mode, loop)
     if dry_run:
         plan = verb.outline(dataset, resolved, wanted, out)
-        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        echo.plan(plan)
         return
     _note_support(resolved.decision.model, wanted.policies, mode)
     with echo.progress("decisions") as progress:
@@ -67,7 +66,7 @@ def replay(dataset: DatasetArgument, config: ConfigFlag = "configs/decision/defa
     if done.was_there:
         echo.note(f"{done.folder}: these decisions are there already, nothing to do")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
-    echo.result(data, f"{_summary(done.summary)}\n\n{done.folder}", done.run_id)
+    echo.made(data, [done.folder], _summary(done.summary), done.run_id)
 
 
 def _note_support(model: Any, policies: Iterable[str], mode: str) -> None:  # noqa: ANN401 - config.decision.Model
@@ -132,12 +131,11 @@ def attack(policy: PolicyFlag = None, suite: SuiteFlag = "configs/decision/attac
     resolved, loaded = load_decision(config, settings or []), load_attacks(suite)
     _note_support(resolved.decision.model, policy or (), mode)
     found = [verb(loaded, name, resolved.decision, mode, tape) for name in policy or ["seed_rules"]]
-    echo.result({"attacks": found}, _attacks(found))
     worst = max((f["success_share"] or 0.0 for f in found), default=0.0)
     if most is not None and worst > most:
-        raise CheckFailedError(
-            f"{100.0 * worst:.1f} % of the attempts changed the action; {100.0 * most:g} % is allowed"
-        )
+        what = f"{100.0 * worst:.1f} % of the attempts changed the action; {100.0 * most:g} % is allowed"
+        echo.refuse(what, _attacks(found), {"attacks": found})
+    echo.result({"attacks": found}, _attacks(found))
 
 
 def _attacks(found: list[dict[str, Any]]) -> str:
@@ -162,7 +160,7 @@ def autonomy(config: ConfigFlag = "configs/sweep/autonomy.yaml", settings: SetFl
     if dry_run:
         cells = verb.settings_of(resolved.study)
         plan = {"settings": len(cells), "seeds": len(resolved.fleets), "runs": len(cells) * len(resolved.fleets)}
-        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        echo.plan(plan)
         return
     with echo.progress("autonomy") as progress:
         done = verb.run_autonomy(resolved, out, overwrite, progress)
@@ -170,7 +168,7 @@ def autonomy(config: ConfigFlag = "configs/sweep/autonomy.yaml", settings: SetFl
     found = verb.means(done.rows)
     table = echo.grid([[f"{row[k]:,.0f}" if k == "total_usd" else row[k] for k in keys] for row in found], keys)
     data = {"folder": str(done.folder), "was_there": done.was_there, "means": found}
-    echo.result(data, f"{table}\n\n{done.folder}", done.run_id)
+    echo.made(data, [done.folder], table, done.run_id)
 
 
 def _evaluation(found: dict[str, Any]) -> str:
@@ -209,9 +207,12 @@ def lint(path: CassetteArgument, as_json: JsonFlag = False, quiet: QuietFlag = F
 
     found = verb.lint(path)
     rows = [[f.key[:12] or "(file)", f.problem] for f in found]
-    echo.result({"findings": [f._asdict() for f in found]}, echo.grid(rows, ["entry", "problem"]) if found else "clean")
+    listed = [f._asdict() for f in found]
     if found:
-        raise CheckFailedError(f"{path}: {len(found)} finding{'s' if len(found) > 1 else ''}")
+        what = f"{path}: {len(found)} finding{'s' if len(found) > 1 else ''}"
+        echo.refuse(what, echo.grid(rows, ["entry", "problem"]), {"findings": listed})
+    echo.result({"findings": listed})
+    echo.note("clean")
 
 
 @cassette.command()
@@ -247,7 +248,9 @@ def diff(
 
     found = verb.compare(first, second)
     rows = [[d.key[:12], d.what, d.first[:_WIDTH], d.second[:_WIDTH]] for d in found]
-    text = echo.grid(rows, ["question", "what", "A", "B"]) if found else "equal"
-    echo.result({"differences": [d._asdict() for d in found]}, text)
+    listed = [d._asdict() for d in found]
     if found:
-        raise CheckFailedError(f"{first} and {second} differ on {len(found)} question{'s' if len(found) > 1 else ''}")
+        what = f"{first} and {second} differ on {len(found)} question{'s' if len(found) > 1 else ''}"
+        echo.refuse(what, echo.grid(rows, ["question", "what", "A", "B"]), {"differences": listed})
+    echo.result({"differences": listed})
+    echo.note("equal")

@@ -23,7 +23,7 @@ def doctor(as_json: JsonFlag = False, quiet: QuietFlag = False) -> None:
     findings = verb.examine(lambda text: echo.note(f"doctor: {text} ..."))
     rows = [(f.topic, f.name, f.state, f.value, f.remedy) for f in findings]
     wrong = [f for f in findings if f.state == verb.WRONG]
-    words = f"{len(wrong)} wrong" if wrong else "all well"
-    echo.result([f._asdict() for f in findings], f"{echo.grid(rows, ('what', '', 'state', 'found', 'do'))}\n\n{words}")
+    echo.result([f._asdict() for f in findings], echo.grid(rows, ("what", "", "state", "found", "do")))
+    echo.note(f"{len(wrong)} wrong" if wrong else "all well")
     if wrong:
         raise typer.Exit(EXIT_CHECK_FAILED)

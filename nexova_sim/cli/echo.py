@@ -7,12 +7,13 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from nexova_sim import __version__
+from nexova_sim.base.errors import CheckFailedError
 
 # What the flags of the running command asked for.
 _mode = {"json": False, "quiet": False}
@@ -75,6 +76,30 @@ def result(data: Any, text: str = "", run_id: str | None = None) -> None:  # noq
     elif text:
         sys.stdout.write(clean(text).rstrip("\n") + "\n")
     sys.stdout.flush()
+
+
+def plan(found: Mapping[str, Any]) -> None:
+    """What a dry run would do: the envelope with --json, else a line per key on stdout."""
+    result(found, "\n".join(f"{key}: {value}" for key, value in found.items()))
+
+
+def page(text: str) -> None:
+    """What a command found, told for people on stderr; not with --json, where the envelope says it all."""
+    if text and not _mode["json"]:
+        note(text.rstrip("\n") + "\n")
+
+
+def made(data: Any, paths: Iterable[object], told: str = "", run_id: str | None = None) -> None:  # noqa: ANN401
+    """What a command wrote: a path per line on stdout, and before it the page ``told`` for people on stderr."""
+    page(told)
+    result(data, "\n".join(map(str, paths)), run_id)
+
+
+def refuse(what: str, listing: str, detail: Mapping[str, Any]) -> NoReturn:
+    """End a command whose check failed, with exit 1: ``listing`` on stdout, with --json ``detail`` in the envelope."""
+    if not _mode["json"]:
+        result(None, listing)
+    raise CheckFailedError(what, **detail)
 
 
 def note(text: str) -> None:

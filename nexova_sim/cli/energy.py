@@ -51,12 +51,12 @@ def opportunities(dataset: DatasetArgument, verify: VerifyFlag = False,
 
     rules = load(OpportunityConfig, config, settings or [])
     if dry_run:
-        _plan(verb.outline(dataset, rules, out, verify))
+        echo.plan(verb.outline(dataset, rules, out, verify))
         return
     with echo.progress("opportunities") as progress:
         done = verb.find_opportunities(dataset, rules, out, verify, overwrite, progress)
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
-    echo.result(data, f"{_found(done.summary)}\n\n{done.folder}", done.run_id)
+    echo.made(data, [done.folder], _found(done.summary), done.run_id)
 
 
 def _found(summary: dict[str, Any]) -> str:
@@ -91,7 +91,7 @@ def tune(config: TuneConfigFlag, settings: SetFlag = None, out: OutFlag = None, 
 
     resolved = load_tune(config, settings or [])
     if dry_run:
-        _plan(verb.outline_tune(resolved, out))
+        echo.plan(verb.outline_tune(resolved, out))
         return
     with echo.progress("tune") as progress:
         done = verb.tune(resolved, out, overwrite, progress)
@@ -99,7 +99,8 @@ def tune(config: TuneConfigFlag, settings: SetFlag = None, out: OutFlag = None, 
     rows = [[m["seed"], m["validation_usd_per_day"], m["start_usd_per_day"], m["cpu_s"]]
             for m in done.summary["runs"]]  # fmt: skip
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
-    echo.result(data, f"{echo.grid(rows, heads)}\n\nbest: seed {done.summary['best_seed']}\n{done.folder}", done.run_id)
+    page = f"{echo.grid(rows, heads)}\n\nbest: seed {done.summary['best_seed']}"
+    echo.made(data, [done.folder], page, done.run_id)
     echo.note(f"the model is {done.folder}/model.json")
 
 
@@ -117,7 +118,7 @@ def train(config: TrainConfigFlag = "configs/energy/train_ppo.yaml", settings: S
 
     resolved = load_train(config, settings or [])
     if dry_run:
-        _plan(verb.outline_train(resolved, out))
+        echo.plan(verb.outline_train(resolved, out))
         return
     with echo.progress("train") as progress:
         done = verb.train(resolved, out, overwrite, progress, tensorboard)
@@ -127,7 +128,7 @@ def train(config: TrainConfigFlag = "configs/energy/train_ppo.yaml", settings: S
     for run in done.summary["failed"]:
         echo.note(f"seed {run['seed']} failed: {run['reason']}")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
-    echo.result(data, f"{echo.grid(rows, heads)}\n\n{done.folder}", done.run_id)
+    echo.made(data, [done.folder], echo.grid(rows, heads), done.run_id)
 
 
 @app.command()
@@ -148,16 +149,12 @@ def evaluate(config: EvaluateConfigFlag = "configs/energy/evaluate_quick.yaml", 
         raise UsageError(f"--days {days!r}: {suggest(days, verb.PARTS)}")
     resolved = load_evaluate(config, settings or [])
     if dry_run:
-        _plan(verb.outline_evaluate(resolved, part, out))
+        echo.plan(verb.outline_evaluate(resolved, part, out))
         return
     with echo.progress("evaluate") as progress:
         done = verb.evaluate(resolved, part, out, overwrite, progress, jobs or 1)
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
-    echo.result(data, f"{_compared(done.summary)}\n\n{done.folder}", done.run_id)
-
-
-def _plan(plan: dict[str, Any]) -> None:
-    echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+    echo.made(data, [done.folder], _compared(done.summary), done.run_id)
 
 
 def _ranged(row: dict[str, float | None], digits: int = 1) -> str:

@@ -36,8 +36,7 @@ def plan(dataset: DatasetArgument, model: ModelFlag = None, config: ConfigFlag =
 
     resolved = load_plan(config, settings or [])
     if dry_run:
-        told = verb.outline_plan(dataset, resolved, model, out, forecast)
-        echo.result(told, "\n".join(f"{key}: {value}" for key, value in told.items()))
+        echo.plan(verb.outline_plan(dataset, resolved, model, out, forecast))
         return
     done = verb.plan(dataset, resolved, model, out, overwrite, forecast)
     for words in done.summary["assumed"]:
@@ -45,7 +44,7 @@ def plan(dataset: DatasetArgument, model: ModelFlag = None, config: ConfigFlag =
     for words in done.summary["left_out"].values():
         echo.note(f"left out: {words}")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
-    echo.result(data, f"{_schedule(done.summary)}\n\n{done.folder}", done.run_id)
+    echo.made(data, [done.folder], _schedule(done.summary), done.run_id)
 
 
 def _schedule(summary: dict[str, Any]) -> str:

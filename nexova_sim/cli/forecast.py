@@ -40,14 +40,13 @@ def fit(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: SetFl
 
     rules = load_forecast(config, settings or [], seed)
     if dry_run:
-        plan = verb.outline(dataset, rules, False)
-        echo.result(plan, "\n".join(f"{k}: {v}" for k, v in plan.items()))
+        echo.plan(verb.outline(dataset, rules, False))
         return
     done = verb.fit(dataset, rules, out, overwrite, jobs)
     found = done.result
     told = f"{found['model']} fitted to {len(found['series']) - found['left_out']} of {len(found['series'])} series"
-    echo.result({"folder": str(done.folder), **found}, f"{told}, {found['fallbacks']} by a fallback\n{done.folder}",
-                done.run_id)  # fmt: skip
+    page = f"{told}, {found['fallbacks']} by a fallback"
+    echo.made({"folder": str(done.folder), **found}, [done.folder], page, done.run_id)
 
 
 @app.command()
@@ -69,8 +68,7 @@ def predict(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: S
         )
     rules = load_forecast(config, settings or [], seed)
     if dry_run:
-        plan = verb.outline(dataset, rules, False)
-        echo.result(plan, "\n".join(f"{k}: {v}" for k, v in plan.items()))
+        echo.plan(verb.outline(dataset, rules, False))
         return
     done = verb.predict(dataset, rules, out, overwrite, jobs, model)
     found = done.result
@@ -81,7 +79,7 @@ def predict(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: S
     shown = sorted(found["series"], key=lambda r: -(r["week_kwh"] or 0.0))[:_MOST_ROWS]
     grid = echo.grid([[r["series"], r["level"], r["week_kwh"], r["model"]] for r in shown],
                      ["series", "level", "week, kWh", "model"])  # fmt: skip
-    echo.result({"folder": str(done.folder), **found}, f"{grid}\n{done.folder}", done.run_id)
+    echo.made({"folder": str(done.folder), **found}, [done.folder], grid, done.run_id)
 
 
 @app.command()
@@ -99,10 +97,9 @@ def backtest(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: 
 
     rules = load_forecast(config, settings or [], seed)
     if dry_run:
-        plan = verb.outline(dataset, rules, True)
-        echo.result(plan, "\n".join(f"{k}: {v}" for k, v in plan.items()))
+        echo.plan(verb.outline(dataset, rules, True))
         return
     with echo.progress("backtest") as progress:
         done = verb.backtest(dataset, rules, out, overwrite, jobs, progress)
     found = done.result
-    echo.result({"folder": str(done.folder), **found}, f"{backtest_page(found)}\n\n{done.folder}", done.run_id)
+    echo.made({"folder": str(done.folder), **found}, [done.folder], backtest_page(found), done.run_id)

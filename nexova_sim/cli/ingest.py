@@ -67,7 +67,8 @@ def ingest(files: FilesArgument, mapping: MapFlag = None, form: FormatFlag = "ta
     _tell(done.report, f" (see {done.folder}/rejects)")
     if done.was_there:
         echo.note(f"{done.folder}: this dataset is there already, nothing to do")
-    echo.result({"folder": str(done.folder), "was_there": done.was_there, **done.report}, f"{done.folder}", done.run_id)
+    data = {"folder": str(done.folder), "was_there": done.was_there, **done.report}
+    echo.made(data, [done.folder], "", done.run_id)
     echo.note(
         f"{done.report['readings']:,} readings of {done.manifest.n_machines} machines; "
         f"look at them with: nexova data describe {done.folder}"
@@ -86,14 +87,13 @@ def _cmapss(files: list[Path], unwanted: tuple[str | None, list[str] | None], gi
     (rul, ends), (out, overwrite, dry_run) = given, where
     if dry_run:
         seen = verb.preview_cmapss(files[0], rul, ends)
-        echo.result(
-            seen, "\n".join(f"{key}: {value}" for key, value in seen.items()) + "\ndry run: nothing was written"
-        )
+        echo.plan(seen)
         return
     done = verb.ingest_cmapss(files[0], rul, ends, out, overwrite)
     if done.was_there:
         echo.note(f"{done.folder}: this dataset is there already, nothing to do")
-    echo.result({"folder": str(done.folder), "was_there": done.was_there, **done.report}, f"{done.folder}", done.run_id)
+    data = {"folder": str(done.folder), "was_there": done.was_there, **done.report}
+    echo.made(data, [done.folder], "", done.run_id)
     end = "run to failure" if done.report["runs_to_failure"] else "are cut before failure"
     echo.note(f"{done.report['readings']:,} cycles of {done.report['machines']} engines, which {end}")
 
@@ -134,7 +134,5 @@ def _page(report: dict[str, Any]) -> str:
             f"out of order: {report['out_of_order']:,}",
             "",
             echo.grid([[row[h] for h in heads] for row in rows], heads),
-            "",
-            "dry run: nothing was written",
         ]
     )

@@ -75,4 +75,6 @@ def list_machines(status: StatusOption = None, store: StoreFlag = None, as_json:
     found = verb.machines(verb.Access(store), status).rows
     cells = [[r["id"], r["name"], r["kind"], r["factory_id"], r["status"], r["registration"]] for r in found]
     heads = ["machine", "name", "kind", "factory", "status", "registration"]
-    echo.result({"machines": list(found)}, echo.grid(cells, heads) if found else "no machines")
+    echo.result({"machines": list(found)}, echo.grid(cells, heads) if found else "")
+    if not found:
+        echo.note("no machines")

@@ -27,8 +27,9 @@ def list_models(root: RootArgument = Path("results"), as_json: JsonFlag = False,
     from nexova_sim.run import models as verb
 
     rows = verb.list_models(root)
-    text = echo.grid([[row[name] for name in _COLUMNS] for row in rows], _COLUMNS) if rows else f"{root}: no model"
-    echo.result(rows, text)
+    echo.result(rows, echo.grid([[row[name] for name in _COLUMNS] for row in rows], _COLUMNS) if rows else "")
+    if not rows:
+        echo.note(f"{root}: no model; 'nexova anomaly fit' makes one")
 
 
 @app.command()
@@ -54,4 +55,5 @@ def verify(model: ModelArgument, as_json: JsonFlag = False, quiet: QuietFlag = F
     from nexova_sim.run import models as verb
 
     data = verb.verify_model(model)
-    echo.result(data, f"{data['folder']}: whole, {data['files']} files", str(data["model_id"]))
+    echo.result(data, "", str(data["model_id"]))
+    echo.note(f"{data['folder']}: whole, {data['files']} files")

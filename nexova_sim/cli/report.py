@@ -35,4 +35,4 @@ def report(run: RunArgument, formats: FormatFlag = None, settings: SetFlag = Non
         done = verb.write_report(run, formats or ["html"], settings or [], out, progress)
     data = {"files": [str(path) for path in done.files], "chapters": list(done.chapters), "figures": done.n_figures,
             "states": done.states}  # fmt: skip
-    echo.result(data, "\n".join(str(path) for path in done.files), done.run_id)
+    echo.made(data, done.files, "", done.run_id)

@@ -38,7 +38,7 @@ def predict(dataset: DatasetArgument, config: ConfigFlag = _PLANT, train: TrainF
 
     rules = load_rul(config, _settings(settings, seed))
     if dry_run:
-        _outline(verb.outline(dataset, rules, train, at))
+        echo.plan(verb.outline(dataset, rules, train, at))
         return
     with echo.progress("rul") as progress:
         done = verb.predict(dataset, rules, train, at, out, overwrite, progress)
@@ -57,9 +57,8 @@ def predict(dataset: DatasetArgument, config: ConfigFlag = _PLANT, train: TrainF
     )
     rest = len(found["machines"]) - len(rows)
     text = f"{echo.grid(rows, heads)}\n" + (f"... and {rest} more\n" if rest > 0 else "")
-    echo.result(
-        {"folder": str(done.folder), **found}, f"{text}\nby method {found['method']}\n{done.folder}", done.run_id
-    )
+    page = f"{text}\nby method {found['method']}"
+    echo.made({"folder": str(done.folder), **found}, [done.folder], page, done.run_id)
 
 
 @app.command()
@@ -76,20 +75,16 @@ def evaluate(dataset: DatasetArgument, config: ConfigFlag = _PLANT, train: Train
 
     rules = load_rul(config, _settings(settings, seed))
     if dry_run:
-        _outline(verb.outline(dataset, rules, train, None))
+        echo.plan(verb.outline(dataset, rules, train, None))
         return
     with echo.progress("rul") as progress:
         done = verb.evaluate(dataset, rules, train, out, overwrite, progress)
     _tell(done)
-    echo.result({"folder": str(done.folder), **done.result}, f"{_page(done.result)}\n\n{done.folder}", done.run_id)
+    echo.made({"folder": str(done.folder), **done.result}, [done.folder], _page(done.result), done.run_id)
 
 
 def _settings(settings: list[str] | None, seed: int | None) -> list[str]:
     return [*(settings or []), *([] if seed is None else [f"learning.seed={seed}"])]
-
-
-def _outline(plan: dict[str, Any]) -> None:
-    echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()) + "\ndry run: nothing was written")
 
 
 def _tell(done: Any) -> None:  # noqa: ANN401

@@ -49,7 +49,7 @@ def run(config: ConfigFlag, settings: SetFlag = None, out: OutFlag = None, seed:
         "exports": [str(path) for path in done.exports],
         "stages": [_row(stage) | {"cpu_s": stage.cpu_s, "metrics": stage.metrics} for stage in done.stages],
     }
-    echo.result(data, "\n".join(str(path) for path in shown), done.run_id)
+    echo.made(data, shown, "", done.run_id)
 
 
 def _row(stage: StageRun) -> dict[str, object]:

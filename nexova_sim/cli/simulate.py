@@ -59,7 +59,7 @@ def simulate(
     resolved = load_fleet(config, settings or [], seed)
     if dry_run:
         plan = verb.outline(resolved, out)
-        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        echo.plan(plan)
         return
     with echo.progress("simulate") as progress:
         done = verb.simulate(resolved, out, jobs, overwrite, progress, spread)
@@ -67,6 +67,6 @@ def simulate(
     if done.was_there:
         echo.note(f"{done.folder}: this dataset is there already, nothing to do")
     data = {"folder": str(done.folder), "rows": rows, "was_there": done.was_there}
-    echo.result(data, f"{done.folder}", done.run_id)
+    echo.made(data, [done.folder], "", done.run_id)
     echo.note(f"{rows['readings']:,} readings of {done.manifest.n_machines} machines")
     echo.note(f"look at them with: nexova data describe {done.folder}")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nexova_sim.base.errors import CheckFailedError
 from nexova_sim.cli import echo
 from nexova_sim.cli.flags import DryRunFlag, JsonFlag, OutFlag, QuietFlag, SetFlag
 
@@ -66,10 +65,11 @@ def sweep(config: SweepArgument, settings: SetFlag = None, out: OutFlag = None, 
     if len(done.summary) > _MOST_LINES:
         text += f"\n... {len(done.summary) - _MOST_LINES} more rows in {done.folder / verb.SUMMARY}"
     if done.failures:
-        echo.note(f"tables of the trials that did not fail: {done.folder}")
+        echo.page(text)
         total = done.n_ran + done.n_cached + len(done.failures)
-        raise CheckFailedError(f"{len(done.failures)} of {total} trials failed; run again to repeat only these", **data)
-    echo.result(data, f"{text}\n{done.folder}".lstrip("\n"), done.sweep_id)
+        what = f"{len(done.failures)} of {total} trials failed; run again to repeat only these"
+        echo.refuse(what, str(done.folder), data)
+    echo.made(data, [done.folder], text, done.sweep_id)
 
 
 def _show_failure(failure: Failure) -> None:

@@ -75,18 +75,15 @@ def run(kind: KindFlag, scenario: ScenarioFlag = "normal", hours: HoursFlag = No
     resolved = load_twin(kind, scenario, settings or [], TwinChoice(hours, ambient, physics, dt, every, seed))
     if dry_run:
         plan = verb.outline(resolved, out)
-        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        echo.plan(plan)
         return
     with echo.progress("twin") as progress:
         done = verb.twin(resolved, out, overwrite, progress)
     if done.was_there:
         echo.note(f"{done.folder}: this run is there already, nothing to do")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
-    echo.result(
-        data,
-        f"{_table(done.trajectory, done.summary['time_of_event_h'])}\n\n{_story(done.summary)}\n\n{done.folder}",
-        done.run_id,
-    )
+    page = f"{_table(done.trajectory, done.summary['time_of_event_h'])}\n\n{_story(done.summary)}"
+    echo.made(data, [done.folder], page, done.run_id)
     echo.note(f"the picture is {done.folder}/plot.png, the whole table {done.folder}/trajectory.csv")
 
 
@@ -154,14 +151,14 @@ def calibrate(dataset: DatasetArgument, machine: FittedFlag, config: FitFlag = "
     chosen = load(CalibrateConfig, config, settings or [])
     if dry_run:
         plan = verb.outline(dataset, machine, chosen, out)
-        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        echo.plan(plan)
         return
     with echo.progress("calibrate") as progress:
         done = verb.calibrate(dataset, machine, chosen, out, overwrite, progress)
     if done.was_there:
         echo.note(f"{done.folder}: this run is there already, nothing to do")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
-    echo.result(data, "\n\n".join([*map(_fitted, done.summary["machines"]), str(done.folder)]), done.run_id)
+    echo.made(data, [done.folder], "\n\n".join(map(_fitted, done.summary["machines"])), done.run_id)
 
 
 def _fitted(fit: dict[str, Any]) -> str:
@@ -195,7 +192,7 @@ def track(dataset: DatasetArgument, config: TrackFlag = "configs/twin/track.yaml
     chosen = load(TrackConfig, config, [*(settings or []), *([] if seed is None else [f"seed={seed}"])])
     if dry_run:
         plan = verb.outline(dataset, chosen, out, machine)
-        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        echo.plan(plan)
         return
     with echo.progress("track") as progress:
         done = verb.track(dataset, chosen, out, machine, overwrite, progress)
@@ -204,7 +201,7 @@ def track(dataset: DatasetArgument, config: TrackFlag = "configs/twin/track.yaml
     for item in done.summary["skipped"]:
         echo.note(f"machine {item['machine_id']} is left out: {item['reason']}")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
-    echo.result(data, f"{_tracked(done.summary)}\n\n{done.folder}", done.run_id)
+    echo.made(data, [done.folder], _tracked(done.summary), done.run_id)
 
 
 def _tracked(summary: dict[str, Any]) -> str:
@@ -244,11 +241,11 @@ def whatif(dataset: DatasetArgument, machine: OneMachineFlag, at: AtFlag, action
     following = load_config(TrackConfig, track_config)
     if dry_run:
         plan = verb.outline(dataset, choice, following, chosen, out)
-        echo.result(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
+        echo.plan(plan)
         return
     done = verb.what_if(dataset, choice, following, chosen, out, overwrite)
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
-    echo.result(data, f"{_answer(done.summary)}\n\n{done.folder}", done.run_id)
+    echo.made(data, [done.folder], _answer(done.summary), done.run_id)
 
 
 def _answer(summary: dict[str, Any]) -> str:

@@ -75,4 +75,6 @@ def list_users(store: StoreFlag = None, as_json: JsonFlag = False, quiet: QuietF
     found = verb.users(verb.Access(store)).rows
     cells = [[r["email"], r["role"], r["factory_id"] or "all", "agent" if r["is_agent"] else "person"] for r in found]
     text = echo.grid(cells, ["user", "role", "factory", "kind"])
-    echo.result({"users": list(found)}, text if found else "no users")
+    echo.result({"users": list(found)}, text if found else "")
+    if not found:
+        echo.note("no users")

@@ -17,7 +17,8 @@ def test_replay_from_the_command_line(tmp_path, capsys):
     assert run(["approvals", "replay", EXAMPLE, "--out", str(out), "--dry-run"]) == 0
     assert not out.exists()
     assert run(["approvals", "replay", EXAMPLE, "--out", str(out)]) == 0
-    shown = capsys.readouterr().out
+    made, shown = capsys.readouterr()
+    assert made.splitlines()[-1] == str(out)
     assert "lead time, median" in shown
     assert "APPROVAL_NEEDED" in shown
     assert run(["approvals", "replay", EXAMPLE, "--out", str(out), "--json"]) == 0

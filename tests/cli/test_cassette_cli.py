@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from shell import only_object
 
 from nexova_sim.cli.app import run
 from nexova_sim.decide.cassette import Take, entry_of, write_cassette
@@ -32,7 +33,7 @@ def tape(tmp_path):
 
 def test_a_sound_cassette_is_clean(tape, capsys):
     assert lint(tape) == [] and run(["decisions", "cassette", "lint", str(tape)]) == 0
-    assert capsys.readouterr().out == "clean\n"
+    assert capsys.readouterr() == ("", "clean\n")
 
 
 def test_damage_and_secrets_are_findings(tape, capsys):
@@ -42,7 +43,9 @@ def test_damage_and_secrets_are_findings(tape, capsys):
     assert "holds a Google API key" in problems[0] and "does not match its own hash" in problems[1]
     assert run(["decisions", "cassette", "lint", str(tape), "--json"]) == 1
     out, err = capsys.readouterr()
-    assert len(json.loads(out.splitlines()[0])["data"]["findings"]) == 2 and "2 findings" in err
+    assert len(only_object(out)["error"]["detail"]["findings"]) == 2 and "2 findings" in err
+    assert run(["decisions", "cassette", "lint", str(tape)]) == 1
+    assert "holds a Google API key" in capsys.readouterr().out
     tape.write_text(text[:-10])
     assert "cut off" in lint(tape)[0].problem
 

@@ -14,7 +14,8 @@ def test_replay_prints_a_table_and_writes_a_run(tiny_dataset, tmp_path, capsys):
     words = ["decisions", "replay", str(tiny_dataset), "--out", str(out), "-p", "seed_rules", "-p", "never",
              "--set", "twin.futures=8"]  # fmt: skip
     assert run(words) == 0
-    assert "seed_rules" in capsys.readouterr().out
+    made, told = capsys.readouterr()
+    assert made == f"{out}\n" and "seed_rules" in told
     assert (out / "decisions.parquet").is_file()
     assert run([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["data"]

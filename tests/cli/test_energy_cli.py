@@ -36,7 +36,7 @@ def test_tuning_leaves_models_that_evaluate_reads(capsys, tmp_path):
     out = tmp_path / "bids"
     code, text, notes = call(capsys, "tune", "--config", BIDS, *SMALL, "--set", "seeds=[3,4]", "--out", out)
     assert code == 0
-    assert "validation $/day" in text
+    assert text == f"{out}\n" and "validation $/day" in notes
     assert "model.json" in notes
     assert sorted(p.name for p in out.iterdir()) == [
         "config.resolved.yaml", "history-3.csv", "history-4.csv", "manifest.json", "model-3.json", "model-4.json",
@@ -83,9 +83,9 @@ def test_a_killed_search_keeps_the_seeds_it_finished(tmp_path):
 
 def test_the_locked_test_days_open_by_one_flag_and_only_unchanged(capsys, tmp_path):
     flags = ("--set", "controllers=[bau,flat]", "--set", "baseline=bau", "--set", "shifted=[]")
-    code, text, _ = call(capsys, "evaluate", *flags, "--days", "test", "--out", tmp_path / "e")
+    code, _, notes = call(capsys, "evaluate", *flags, "--days", "test", "--out", tmp_path / "e")
     assert code == 0
-    assert "512 test days" in text
+    assert "512 test days" in notes
     for name in ("study", "workshop"):
         shutil.copy(f"configs/energy/{name}.yaml", tmp_path)
     study = tmp_path / "study.yaml"

@@ -57,7 +57,7 @@ def test_a_plan_leaves_table_pictures_and_costs(capsys, tiny_dataset, tmp_path):
     out = tmp_path / "p"
     code, text, notes = call(capsys, "plan", tiny_dataset, "--config", CONFIG, *FLAGS, "--out", out)
     assert code == 0
-    assert "the plan saves $" in text
+    assert text == f"{out}\n" and "the plan saves $" in notes
     assert "base load:" in notes
     assert sorted(p.name for p in out.iterdir()) == [
         "config.resolved.yaml", "manifest.json", "model.json", "plan.parquet", "plan.png", "plan.svg", "replay.json",

@@ -199,11 +199,11 @@ def test_the_linear_policy_is_tuned_and_compared(tmp_path):
     study = tmp_path / "study.yaml"
     text = Path("configs/energy/study.yaml").read_text(encoding="utf-8").replace("n_validation: 256", "n_validation: 2")
     study.write_text(text, encoding="utf-8")
-    found = call("evaluate", *flags([*wanted, f"study={study}"]), "--out", tmp_path / "e", "--quiet")
+    found = call("evaluate", *flags([*wanted, f"study={study}"]), "--out", tmp_path / "e")
     assert found.exit_code == 0, found.output
-    assert "lower bound" in found.stdout
-    assert "context minus bids" in found.stdout
-    assert "below it: 0" in found.stdout
+    assert "lower bound" in found.stderr
+    assert "context minus bids" in found.stderr
+    assert "below it: 0" in found.stderr
     wrong = call("evaluate", *flags(["also_against=[sac]"]), "--dry-run")
     assert isinstance(wrong.exception, ConfigError)
 

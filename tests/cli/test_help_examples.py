@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -79,7 +80,6 @@ def prepare(line: str) -> None:
 
 
 def check_example(line: str, monkeypatch, more: tuple[str, ...] = ()) -> None:
-    prepare(line)
     if "auth token" in line:
         monkeypatch.setenv(TOKEN, "0123456789abcdef" * 4)
     assert run([*shlex.split(line)[1:], *more]) == 0, line
@@ -93,15 +93,48 @@ def empty(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def flags_of(line: str) -> set[str]:
+    """The flags of the command that an example calls."""
+    node = root_command()
+    for word in shlex.split(line)[1:]:
+        inner = getattr(node, "commands", {})
+        if word not in inner:
+            break
+        node = inner[word]
+    return {flag for parameter in node.params for flag in parameter.opts}
+
+
+def check_streams(line: str, capsys) -> str:
+    """What was written is named on stdout and nothing else; with --json there is one JSON document, whatever comes.
+
+    Returns what was told on stderr.
+    """
+    told, people = capsys.readouterr()
+    if "--out" in flags_of(line) and "--dry-run" not in line:
+        assert told and all(Path(path).exists() for path in told.splitlines()), f"{line}\n{told}"
+    if "--json" in flags_of(line):
+        run([*shlex.split(line)[1:], "--json"])
+        told, more = capsys.readouterr()
+        people += more
+        assert told.count("\n") == 1, f"{line}\n{told}"
+        assert json.loads(told)["status"] in ("success", "error")
+    return people
+
+
 def test_every_example_runs(empty, monkeypatch, capsys):
     lines = examples()
     assert len(lines) >= 55
+    errors = ""
     for line in lines:
         if not is_long(line):
+            prepare(line)
+            errors += capsys.readouterr().err
             check_example(line, monkeypatch)
+            errors += check_streams(line, capsys)
         elif not line.startswith(("nexova bench", "nexova doctor")):  # these have no plan and write nothing
+            prepare(line)
             check_example(line, monkeypatch, ("--dry-run",))
-    assert "Traceback" not in capsys.readouterr().err
+    assert "Traceback" not in errors + capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -110,6 +143,7 @@ def test_every_long_example_runs(line, empty, monkeypatch):
     for command in ("simulate -c configs/fleet/tiny.yaml -o results/tiny", WORN.format("results/plant"),
                     WORN.format("results/worn")):  # fmt: skip
         assert run([*shlex.split(command), "--quiet"]) == 0
+    prepare(line)
     check_example(line, monkeypatch)
 
 

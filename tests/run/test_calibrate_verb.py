@@ -85,7 +85,7 @@ def test_the_command(tiny_dataset, tmp_path, capsys):
     assert run([*words, "--dry-run"]) == EXIT_OK
     assert not (tmp_path / "f").exists()
     assert run(words) == EXIT_OK
-    assert "not identifiable" in capsys.readouterr().out
+    assert "not identifiable" in capsys.readouterr().err
     assert run([*words, "--json"]) == EXIT_OK
     assert json.loads(capsys.readouterr().out)["data"]["was_there"] is True
 

@@ -80,7 +80,8 @@ def test_the_commands(month, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["data"]["origins"] == 2
     assert run(["forecast", "backtest", str(month), *words, "--out", str(tmp_path / "b"), "--dry-run"]) == 0
     assert run(["forecast", "backtest", str(month), *words, "--out", str(tmp_path / "b")]) == 0
-    told = capsys.readouterr().out
+    made, told = capsys.readouterr()
+    assert made.splitlines()[-1] == str(tmp_path / "b")
     for words in ("not told", "pinball", "width", "week cost", "its median", "left out", "met by", "lyon-pump-001"):
         assert words in told, words
     for more, code in (

@@ -231,7 +231,8 @@ def test_sections_and_commands(plant, tmp_path, capsys):
     words = [w for s in [*SETTINGS, "methods=[constant_mean_life, decision_tree]"] for w in ("--set", s)]
     assert run(["rul", "evaluate", str(plant), *words, "--out", str(tmp_path / "e"), "--dry-run"]) == 0
     assert run(["rul", "evaluate", str(plant), *words, "--out", str(tmp_path / "e")]) == 0
-    shown = capsys.readouterr().out
+    made, shown = capsys.readouterr()
+    assert made.splitlines()[-1] == str(tmp_path / "e")
     assert "capped at 480 h" in shown
     assert "constant_mean_life" in shown
     assert run(["rul", "predict", str(plant), *words, "--out", str(tmp_path / "p"), "--json"]) == 0

@@ -142,7 +142,7 @@ def test_the_command(tiny_dataset, tmp_path, capsys):
     data = json.loads(capsys.readouterr().out)["data"]
     assert data == {"folder": str(tmp_path / "t"), "was_there": False, **read_summary(tmp_path / "t")}
     assert run([w for w in words if w != "--json"]) == EXIT_OK
-    assert PUMP in capsys.readouterr().out
+    assert PUMP in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

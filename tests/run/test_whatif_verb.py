@@ -105,7 +105,7 @@ def test_the_command(tiny_dataset, tmp_path, capsys):
     data = json.loads(capsys.readouterr().out)["data"]
     assert [row["action"] for row in data["actions"]] == ["NONE", "MAINTENANCE"]
     assert run([*words, "--load", "0.5", "--overwrite"]) == EXIT_OK
-    assert "least cost" in capsys.readouterr().out
+    assert "least cost" in capsys.readouterr().err
     assert outline(tiny_dataset, Choice(PUMP, AT), TRACK, WHATIF)["actions"] == ["NONE", "MAINTENANCE", "OFFLINE"]
 
 

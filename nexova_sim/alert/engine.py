@@ -112,6 +112,7 @@ def run_batches(compiled: Compiled, batches: Iterable[Rows], end_ms: int,
         room = _room(len(rows.machine) * len(compiled.policy.rules), room)
         state, found = _advance(compiled, state, rows, room)
         n += len(rows.machine)
+        del rows  # before the next ones are read
         if len(found.code):
             yield found
         tell(Pass(n, state.rule[:, :-1, c.N_SEEN].astype(np.int64)))

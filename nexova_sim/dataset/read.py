@@ -197,7 +197,8 @@ def _scan_files(paths: Sequence[Path], table: str, window: Window, columns: Sequ
             extra += time_columns(table) or ()
         needed = list(dict.fromkeys([*columns, *extra]))
     for path in paths:
-        with naming(path), pq.ParquetFile(path, page_checksum_verification=True) as source:
+        # Opened by Python: what is read from the file then lies outside Arrow's pool, which would keep the room.
+        with naming(path), path.open("rb") as raw, pq.ParquetFile(raw, page_checksum_verification=True) as source:
             meta = source.metadata
             groups = [g for g in range(meta.num_row_groups) if _may_match(meta.row_group(g), table, window)]
             if not groups:

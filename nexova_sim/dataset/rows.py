@@ -14,6 +14,7 @@ from nexova_sim.schema.channels import STATUSES
 
 CHANNELS = ("power_kw", "temperature_c", "vibration_mm_s")
 ROWS = 131_072
+_KEPT_BATCHES = 4
 
 
 class Rows(NamedTuple):
@@ -49,8 +50,16 @@ def scan_rows(dataset: Dataset, channels: Sequence[str] = CHANNELS, *, machines:
     place = {name: i for i, name in enumerate(dataset.machine_ids())}
     window = make_window(dataset, machines, start, end)
     columns = ["machine_id", "timestamp", *channels, "status"]
-    for batch in scan_window(dataset, "readings", window, columns, batch_rows):
-        yield _rows(batch, place, len(channels))
+    pool = pa.default_memory_pool()
+    # Memory must not grow with the number of batches: each is let go before the next is read, and the pool is told now
+    # and then to give back what it keeps of them, because one leaves holes that the next does not fit into.
+    for number, batch in enumerate(scan_window(dataset, "readings", window, columns, batch_rows)):
+        rows = _rows(batch, place, len(channels))
+        del batch
+        if number % _KEPT_BATCHES == 0:
+            pool.release_unused()
+        yield rows
+        del rows
 
 
 def read_rows(dataset: Dataset, channels: Sequence[str] = CHANNELS, *, machines: Sequence[str] | None = None,

@@ -53,8 +53,6 @@ def run(dataset: DatasetArgument, policy: PolicyFlag = "configs/alert/isa18.yaml
         return
     with echo.progress("alerts") as progress:
         done = verb.run_alerts(dataset, loaded, out, overwrite, progress)
-    if done.was_there:
-        echo.note(f"{done.folder}: this run is there already, nothing to do")
     _note_blind(done.kpi)
     data = {"folder": str(done.folder), "was_there": done.was_there, "kpi": done.kpi}
     echo.made(data, [done.folder], _summary(done.kpi), done.run_id)

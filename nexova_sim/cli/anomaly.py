@@ -44,8 +44,6 @@ def fit(dataset: DatasetArgument, config: ConfigFlag = "configs/anomaly/default.
         return
     with echo.progress("fit") as progress:
         done = verb.fit_anomaly(dataset, loaded, out, overwrite, progress)
-    if done.was_there:
-        echo.note(f"{done.folder}: this model is there already, nothing to do")
     about = done.manifest
     echo.made(
         {"folder": str(done.folder), "was_there": done.was_there, "model": about},
@@ -68,8 +66,6 @@ def score(dataset: DatasetArgument, model: ModelFlag, out: OutFlag = None, overw
 
     with echo.progress("score") as progress:
         done = verb.score_anomaly(dataset, model, out, overwrite, progress)
-    if done.was_there:
-        echo.note(f"{done.folder}: these scores are there already, nothing to do")
     about = done.manifest
     days = about["machine_days"]
     rate = about["n_alarms"] / days if days else 0.0

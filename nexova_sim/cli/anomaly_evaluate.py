@@ -44,8 +44,6 @@ def evaluate(dataset: DatasetArgument, scores: ScoresFlag, config: ConfigFlag = 
         return
     with echo.progress("evaluate") as progress:
         done = verb.evaluate(dataset, scores, rules, out, overwrite, progress)
-    if done.was_there:
-        echo.note(f"{done.folder}: this evaluation is there already, nothing to do")
     missing = verb.unmet(done.found) if gate else []
     if missing:
         echo.page(_told(done.found))

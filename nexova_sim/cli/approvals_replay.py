@@ -45,9 +45,11 @@ def replay(script: ScriptArgument, policy: PolicyFlag = "configs/approval/defaul
         echo.plan({"folder": str(folder), "attempts": len(rows)})
         return
     done = verb.replay_approvals(found, part, out, overwrite, factories)
-    if done.was_there:
-        echo.note(f"{done.folder}: this replay is there already, nothing to do")
-    data = {"folder": str(done.folder), "summary": {k: v for k, v in done.summary.items() if k != "policy"}}
+    data = {
+        "folder": str(done.folder),
+        "was_there": done.was_there,
+        "summary": {k: v for k, v in done.summary.items() if k != "policy"},
+    }
     echo.made(data, [done.folder], _text(done.summary), done.run_id)
 
 

@@ -63,8 +63,6 @@ def replay(dataset: DatasetArgument, config: ConfigFlag = "configs/decision/defa
     _note_support(resolved.decision.model, wanted.policies, mode)
     with echo.progress("decisions") as progress:
         done = verb.replay_decisions(dataset, resolved, wanted, out, overwrite, progress)
-    if done.was_there:
-        echo.note(f"{done.folder}: these decisions are there already, nothing to do")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
     echo.made(data, [done.folder], _summary(done.summary), done.run_id)
 

@@ -90,8 +90,13 @@ def page(text: str) -> None:
 
 
 def made(data: Any, paths: Iterable[object], told: str = "", run_id: str | None = None) -> None:  # noqa: ANN401
-    """What a command wrote: a path per line on stdout, and before it the page ``told`` for people on stderr."""
+    """What a command wrote: a path per line on stdout, and before it the page ``told`` for people on stderr.
+
+    Where ``data`` says that it ``was_there``, people are told so.
+    """
     page(told)
+    if isinstance(data, Mapping) and data.get("was_there"):
+        note(f"{data['folder']}: this is there already, nothing to do")
     result(data, "\n".join(map(str, paths)), run_id)
 
 

@@ -46,7 +46,7 @@ def fit(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: SetFl
     found = done.result
     told = f"{found['model']} fitted to {len(found['series']) - found['left_out']} of {len(found['series'])} series"
     page = f"{told}, {found['fallbacks']} by a fallback"
-    echo.made({"folder": str(done.folder), **found}, [done.folder], page, done.run_id)
+    echo.made({"folder": str(done.folder), "was_there": done.was_there, **found}, [done.folder], page, done.run_id)
 
 
 @app.command()
@@ -79,7 +79,7 @@ def predict(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: S
     shown = sorted(found["series"], key=lambda r: -(r["week_kwh"] or 0.0))[:_MOST_ROWS]
     grid = echo.grid([[r["series"], r["level"], r["week_kwh"], r["model"]] for r in shown],
                      ["series", "level", "week, kWh", "model"])  # fmt: skip
-    echo.made({"folder": str(done.folder), **found}, [done.folder], grid, done.run_id)
+    echo.made({"folder": str(done.folder), "was_there": done.was_there, **found}, [done.folder], grid, done.run_id)
 
 
 @app.command()
@@ -102,4 +102,9 @@ def backtest(dataset: DatasetArgument, config: ConfigFlag = _DEFAULT, settings: 
     with echo.progress("backtest") as progress:
         done = verb.backtest(dataset, rules, out, overwrite, jobs, progress)
     found = done.result
-    echo.made({"folder": str(done.folder), **found}, [done.folder], backtest_page(found), done.run_id)
+    echo.made(
+        {"folder": str(done.folder), "was_there": done.was_there, **found},
+        [done.folder],
+        backtest_page(found),
+        done.run_id,
+    )

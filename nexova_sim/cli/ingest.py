@@ -65,8 +65,6 @@ def ingest(files: FilesArgument, mapping: MapFlag = None, form: FormatFlag = "ta
         echo.result(seen, _page(seen))
         return
     _tell(done.report, f" (see {done.folder}/rejects)")
-    if done.was_there:
-        echo.note(f"{done.folder}: this dataset is there already, nothing to do")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.report}
     echo.made(data, [done.folder], "", done.run_id)
     echo.note(
@@ -90,8 +88,6 @@ def _cmapss(files: list[Path], unwanted: tuple[str | None, list[str] | None], gi
         echo.plan(seen)
         return
     done = verb.ingest_cmapss(files[0], rul, ends, out, overwrite)
-    if done.was_there:
-        echo.note(f"{done.folder}: this dataset is there already, nothing to do")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.report}
     echo.made(data, [done.folder], "", done.run_id)
     end = "run to failure" if done.report["runs_to_failure"] else "are cut before failure"

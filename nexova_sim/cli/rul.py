@@ -58,7 +58,7 @@ def predict(dataset: DatasetArgument, config: ConfigFlag = _PLANT, train: TrainF
     rest = len(found["machines"]) - len(rows)
     text = f"{echo.grid(rows, heads)}\n" + (f"... and {rest} more\n" if rest > 0 else "")
     page = f"{text}\nby method {found['method']}"
-    echo.made({"folder": str(done.folder), **found}, [done.folder], page, done.run_id)
+    echo.made({"folder": str(done.folder), "was_there": done.was_there, **found}, [done.folder], page, done.run_id)
 
 
 @app.command()
@@ -80,7 +80,12 @@ def evaluate(dataset: DatasetArgument, config: ConfigFlag = _PLANT, train: Train
     with echo.progress("rul") as progress:
         done = verb.evaluate(dataset, rules, train, out, overwrite, progress)
     _tell(done)
-    echo.made({"folder": str(done.folder), **done.result}, [done.folder], _page(done.result), done.run_id)
+    echo.made(
+        {"folder": str(done.folder), "was_there": done.was_there, **done.result},
+        [done.folder],
+        _page(done.result),
+        done.run_id,
+    )
 
 
 def _settings(settings: list[str] | None, seed: int | None) -> list[str]:
@@ -88,8 +93,6 @@ def _settings(settings: list[str] | None, seed: int | None) -> list[str]:
 
 
 def _tell(done: Any) -> None:  # noqa: ANN401
-    if done.was_there:
-        echo.note(f"{done.folder}: this result is there already, nothing to do")
     for name, why in done.result["left_out"].items():
         echo.note(f"note: {name} is left out: {why}")
 

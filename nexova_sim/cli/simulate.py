@@ -64,8 +64,6 @@ def simulate(
     with echo.progress("simulate") as progress:
         done = verb.simulate(resolved, out, jobs, overwrite, progress, spread)
     rows = done.manifest.rows
-    if done.was_there:
-        echo.note(f"{done.folder}: this dataset is there already, nothing to do")
     data = {"folder": str(done.folder), "rows": rows, "was_there": done.was_there}
     echo.made(data, [done.folder], "", done.run_id)
     echo.note(f"{rows['readings']:,} readings of {done.manifest.n_machines} machines")

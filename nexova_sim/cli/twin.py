@@ -79,8 +79,6 @@ def run(kind: KindFlag, scenario: ScenarioFlag = "normal", hours: HoursFlag = No
         return
     with echo.progress("twin") as progress:
         done = verb.twin(resolved, out, overwrite, progress)
-    if done.was_there:
-        echo.note(f"{done.folder}: this run is there already, nothing to do")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
     page = f"{_table(done.trajectory, done.summary['time_of_event_h'])}\n\n{_story(done.summary)}"
     echo.made(data, [done.folder], page, done.run_id)
@@ -155,8 +153,6 @@ def calibrate(dataset: DatasetArgument, machine: FittedFlag, config: FitFlag = "
         return
     with echo.progress("calibrate") as progress:
         done = verb.calibrate(dataset, machine, chosen, out, overwrite, progress)
-    if done.was_there:
-        echo.note(f"{done.folder}: this run is there already, nothing to do")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}
     echo.made(data, [done.folder], "\n\n".join(map(_fitted, done.summary["machines"])), done.run_id)
 
@@ -196,8 +192,6 @@ def track(dataset: DatasetArgument, config: TrackFlag = "configs/twin/track.yaml
         return
     with echo.progress("track") as progress:
         done = verb.track(dataset, chosen, out, machine, overwrite, progress)
-    if done.was_there:
-        echo.note(f"{done.folder}: this run is there already, nothing to do")
     for item in done.summary["skipped"]:
         echo.note(f"machine {item['machine_id']} is left out: {item['reason']}")
     data = {"folder": str(done.folder), "was_there": done.was_there, **done.summary}

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nexova_sim import __version__
-from nexova_sim.base.errors import EXIT_OK, UsageError, suggest
+from nexova_sim.base.errors import EXIT_OK, DataError, NexovaError, UsageError, suggest
 from nexova_sim.cli import echo
 from nexova_sim.cli.alerts import app as alerts
 from nexova_sim.cli.anomaly import app as anomaly
@@ -134,8 +134,10 @@ def _verbs(context: Any) -> list[str]:  # noqa: ANN401 - typer's and click's con
     return list(getattr(getattr(context, "command", None), "commands", ()))
 
 
-def _usage(error: BaseException, message: str) -> UsageError:
+def _usage(error: BaseException, message: str) -> NexovaError:
     context = getattr(error, "ctx", None)
+    if unreadable := re.search(r"path '(.*)' is not readable", message, re.IGNORECASE | re.DOTALL):
+        return DataError(f"{unreadable[1]}: cannot be read: permission denied; give a copy that you may read")
     path = context.command_path if context is not None else "nexova"
     if type(error).__name__ == "NoArgsIsHelpError":  # a group without its command: its message is the whole help text
         message = f"{path}: a command is missing; {suggest('', _verbs(context))}"

@@ -51,6 +51,8 @@ def bench(
     if list_only:
         _tell_list(verb.pick(name, quick))
         return
+    if accept:
+        gate.check_writable(compare or gate.REFERENCE)
     reference = gate.read_reference(compare) if compare is not None and (compare.exists() or not accept) else None
     doubt = verb.no_doubt if reference is None else gate.doubts(reference)
     started_s = verb.spent_cpu()
@@ -67,6 +69,8 @@ def bench(
             echo.result(None, _table(results))  # what was measured is not lost
         raise
     is_all = name is None and not quick
+    if accept:
+        gate.accept(compare or gate.REFERENCE, results, is_all)
     if reference is None:
         echo.result([r._asdict() for r in results], _table(results))
         echo.note(verb.summary(results, started_s))
@@ -74,7 +78,6 @@ def bench(
     else:
         is_bad = _tell_compared(results, reference, is_all, verb.summary(results, started_s))
     if accept:
-        gate.accept(compare or gate.REFERENCE, results, is_all)
         echo.note(f"accepted: {compare or gate.REFERENCE}")
         is_bad = False
     if is_bad:

@@ -34,10 +34,11 @@ def sweep(config: SweepArgument, settings: SetFlag = None, out: OutFlag = None, 
     echo.configure(as_json, quiet)
     from nexova_sim.config.sweep import load_sweep
     from nexova_sim.run import sweep as verb
-    from nexova_sim.run.engines import Engine
+    from nexova_sim.run.engines import Engine, check_engine
     from nexova_sim.run.trial import read_trial
 
-    resolved = load_sweep(config, settings or [])
+    resolved, chosen = load_sweep(config, settings or []), Engine(engine, jobs, scheduler)
+    check_engine(chosen)
     if dry_run:
         root = out or verb.default_root(resolved)
         rows = verb.plan_sweep(resolved, out)
@@ -48,7 +49,7 @@ def sweep(config: SweepArgument, settings: SetFlag = None, out: OutFlag = None, 
         return
     with echo.progress("sweep") as progress:
         watch = verb.Watch(progress, _show_failure)
-        done = verb.run_sweep(resolved, out, Engine(engine, jobs, scheduler), fail_fast, watch)
+        done = verb.run_sweep(resolved, out, chosen, fail_fast, watch)
     echo.note(
         f"{done.n_ran} trials ran, {done.n_cached} were there, {len(done.failures)} failed; {done.cpu_s:.1f} CPU-s"
     )

@@ -161,5 +161,10 @@ def load_experiment(name: str | Path, settings: Sequence[str] = (), seed: int | 
         section = section.model_copy(update={"overrides": {**section.overrides, "seed": seed}})
         experiment = experiment.model_copy(update={"simulate": section})
     found = find_config(section.fleet, path.parent)
-    fleet = load_fleet(found, list(_settings(section.overrides)))
+    try:
+        fleet = load_fleet(found, list(_settings(section.overrides)))
+    except ConfigError as error:
+        if not section.overrides:
+            raise
+        raise ConfigError(f"{path}: simulate.overrides laid over {error.message}", **error.detail) from error
     return ResolvedExperiment(experiment=experiment, fleet=fleet, parts=parts)

@@ -257,6 +257,8 @@ def _explain(model: type[BaseModel], item: Mapping[str, Any], where: str) -> str
         return f"{where}: {place}: required key is missing"
     message = str(item["msg"]).removeprefix("Value error, ")
     got = item.get("input")
+    if item["type"] == "model_type":
+        return f"{where}: {place}: must be a section (key: value), got {shown(got) if got is not None else 'nothing'}"
     return f"{where}: {place}: {message}" + ("" if isinstance(got, (dict, list)) else f", got {shown(got)}")
 
 

@@ -30,16 +30,16 @@ PLAN_NAME = "plan.json"
 _MANIFEST = "manifest.json"
 _PACKAGES = ("nexova-sim", "numpy", "numba", "pyarrow")
 _REASONS = {
-    errno.ENOSPC: "the disk is full; free some space or choose another --out, then run again to resume",
-    errno.EDQUOT: "the disk quota is used up; free some space or choose another --out, then run again to resume",
-    errno.EFBIG: "the file would be larger than is allowed here; choose another --out, then run again",
-    errno.EROFS: "the file system is read-only; choose another --out",
-    errno.EACCES: "permission denied; choose an --out that you may write to",
-    errno.EPERM: "permission denied; choose an --out that you may write to",
-    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another --out",
-    errno.EEXIST: "a part of the path is a file, not a folder; choose another --out",
-    errno.ELOOP: "the path runs in circles through symbolic links; choose another --out",
-    errno.ENAMETOOLONG: "the path is too long; choose a shorter --out",
+    errno.ENOSPC: "the disk is full; free some space or choose another place, then run again to resume",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another place, then run again to resume",
+    errno.EFBIG: "the file would be larger than is allowed here; choose another place, then run again",
+    errno.EROFS: "the file system is read-only; choose another place",
+    errno.EACCES: "permission denied; choose a place that you may write to",
+    errno.EPERM: "permission denied; choose a place that you may write to",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
+    errno.EEXIST: "a part of the path is a file, not a folder; choose another place",
+    errno.ELOOP: "the path runs in circles through symbolic links; choose another place",
+    errno.ENAMETOOLONG: "the path is too long; choose a shorter one",
 }
 
 
@@ -188,10 +188,10 @@ def _check_target(out: Path, overwrite: bool) -> None:
         raise ConfigError(f"--out {out}: exists and is not a folder; choose another --out")
     if out.is_dir() and any(out.iterdir()):
         if not _raw_manifest(out):
-            raise ConfigError(f"--out {out}: the folder is not empty and holds no dataset; choose another --out")
+            raise ConfigError(f"--out {out}: the folder is not empty and holds nothing of ours; choose another --out")
         if not overwrite:
             raise ConfigError(
-                f"--out {out}: holds another or a damaged dataset already; choose another --out or add --overwrite"
+                f"--out {out}: holds another or a damaged result already; choose another --out or add --overwrite"
             )
 
 

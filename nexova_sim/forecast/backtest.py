@@ -44,8 +44,8 @@ def origins_of(n_hours: int, config: ForecastConfig) -> tuple[int, ...]:
     found = tuple(sorted(o for o in wanted if o >= LEAST_TRAIN_H))
     if not found:
         raise DataError(
-            f"{n_hours} hours of history; a backtest needs at least {LEAST_TRAIN_H + HORIZON_H} (two weeks to learn, "
-            "one to judge)"
+            f"the dataset has {n_hours} hours of history; a backtest needs at least {LEAST_TRAIN_H + HORIZON_H} (two "
+            "weeks to learn, one to judge): give it more days"
         )
     return found
 

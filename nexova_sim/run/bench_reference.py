@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nexova_sim.base.errors import ConfigError, DataError
-from nexova_sim.dataset.stage import write_durably
+from nexova_sim.dataset.stage import explain_os_error, write_durably
 from nexova_sim.run.bench import BENCHMARKS, cpu_model
 from nexova_sim.run.benchmark import Benchmark, BenchResult, is_met, nature_of, slack_of
 
@@ -79,6 +80,16 @@ def read_reference(path: Path) -> Reference:
     except (ValidationError, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
         raise DataError(f"{path}: is no benchmark reference ({first}); write it anew: nexova bench --accept") from error
+
+
+def check_writable(path: Path) -> None:
+    """DataError when a reference cannot be written to ``path``: told before hours are measured, not after."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise explain_os_error(error, path) from error
 
 
 def accept(path: Path, results: Sequence[BenchResult], is_all: bool) -> None:

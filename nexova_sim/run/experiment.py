@@ -26,8 +26,9 @@ from nexova_sim.run.records import (
     CONFIG_NAME,
     METRICS_NAME,
     RUN_FORMAT,
+    SWEEP_FORMAT,
+    check_place,
     json_text,
-    read_manifest,
     write_json,
     write_provenance,
     write_resolved,
@@ -36,7 +37,6 @@ from nexova_sim.run.records import (
 from nexova_sim.run.stage import Stage, Work, stage_code
 from nexova_sim.run.stage_ingest import ingest_inputs
 from nexova_sim.run.stages import STAGES, check_stage
-from nexova_sim.schema.manifest import FORMAT as DATASET_FORMAT
 from nexova_sim.schema.manifest import MANIFEST_NAME, load_manifest
 
 FORMAT = "nexova-stage"
@@ -170,7 +170,7 @@ def plan_experiment(resolved: ResolvedExperiment, out: Path | None = None,
                     selection: Selection = Selection()) -> tuple[StageRun, ...]:  # fmt: skip # noqa: B008
     """What a run would do: every chosen stage with its folder, and whether it is cached. Writes nothing."""
     root = out or default_root(resolved)
-    _check_root(root)
+    check_place(root, (RUN_FORMAT, SWEEP_FORMAT))
     names, anew = _chosen(resolved, selection)
     nodes = _nodes(resolved, root)
     if selection.only:
@@ -212,7 +212,7 @@ def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, select
     """
     started = datetime.now(UTC)
     root = out or default_root(resolved)
-    _check_root(root)
+    check_place(root, (RUN_FORMAT, SWEEP_FORMAT))
     names, anew = _chosen(resolved, selection)
     nodes = _nodes(resolved, root)
     if selection.only:
@@ -250,16 +250,6 @@ def run_experiment(resolved: ResolvedExperiment, out: Path | None = None, select
     except OSError as error:
         raise explain_os_error(error, folder) from error
     return ExperimentResult(folder, ident, tuple(done), exports)
-
-
-def _check_root(root: Path) -> None:
-    if root.exists() and not root.is_dir():
-        raise ConfigError(f"--out {root}: exists and is not a folder; choose another --out")
-    for place in (root.resolve(), *root.resolve().parents):
-        if (read_manifest(place) or {}).get("format") == DATASET_FORMAT:
-            raise ConfigError(
-                f"--out {root}: lies inside the dataset {place}, which would no longer verify; choose another"
-            )
 
 
 def _need_inputs(nodes: Mapping[str, _Node], node: _Node) -> None:

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nexova_sim.base.errors import DataError
+from nexova_sim.base.errors import ConfigError, DataError
 from nexova_sim.config.experiment import ResolvedExperiment, restore_experiment
 from nexova_sim.dataset.stage import write_durably
+from nexova_sim.schema.manifest import FORMAT as DATASET_FORMAT
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
-RUN_FORMAT = "nexova-run"
+RUN_FORMAT, SWEEP_FORMAT = "nexova-run", "nexova-sweep"
 CONFIG_NAME, RESOLVED_NAME, METRICS_NAME, PROVENANCE = (
     "config.resolved.yaml",
     "experiment.resolved.json",
     "metrics.json",
     "provenance",
 )
+
+
+def check_place(out: Path, may_lie_in: Collection[str] = ()) -> None:
+    """Refuse a folder to write to that is a file, or that lies inside what is verified by hashes: it would be damaged.
+
+    ``may_lie_in`` are formats whose folders take more files. Raises ConfigError.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out}: exists and is not a folder; choose another --out")
+    for place in (out.resolve(), *out.resolve().parents):
+        kind = (read_manifest(place) or {}).get("format")
+        if str(kind).startswith("nexova-") and kind not in may_lie_in:
+            what = "dataset" if kind == DATASET_FORMAT else f"result ({kind})"
+            raise ConfigError(
+                f"--out {out}: lies inside the {what} {place}, which would no longer verify; choose another --out"
+            )
 
 
 def json_text(value: Any) -> str:  # noqa: ANN401

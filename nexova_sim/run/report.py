@@ -13,7 +13,7 @@ from nexova_sim.config.experiment import ExperimentConfig, ReportStage
 from nexova_sim.config.load import apply_overrides, build
 from nexova_sim.dataset.stage import explain_os_error, write_durably
 from nexova_sim.run.experiment import find_damage
-from nexova_sim.run.records import METRICS_NAME, RUN_FORMAT, read_json, read_manifest, read_resolved
+from nexova_sim.run.records import METRICS_NAME, RUN_FORMAT, check_place, read_json, read_manifest, read_resolved
 from nexova_sim.run.report_data import FILES, pages_of
 from nexova_sim.run.runs import find_run as find_named
 from nexova_sim.run.stages import STAGES
@@ -73,14 +73,8 @@ def _check_out(out: Path | None, is_changed: bool) -> None:
         raise ConfigError(
             "--set changes the report, and the run's own would no longer verify; give another place by --out"
         )
-    if out is not None and out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out}: exists and is not a folder; choose another --out")
-    for place in (out.resolve(), *out.resolve().parents) if out is not None else ():
-        kind = (read_manifest(place) or {}).get("format")
-        if kind is not None and kind != RUN_FORMAT:
-            raise ConfigError(
-                f"--out {out}: lies inside {place} ({kind}), which would no longer verify; choose another --out"
-            )
+    if out is not None:
+        check_place(out, (RUN_FORMAT,))
 
 
 def find_run(folder: Path) -> Path:
@@ -91,7 +85,13 @@ def find_run(folder: Path) -> Path:
     if _is_run(folder):
         return folder
     if not folder.is_dir():
-        return find_named(os.fspath(folder)).folder
+        found = find_named(os.fspath(folder))
+        if found.kind != "run":
+            raise ConfigError(
+                f"{folder}: the {found.kind} {found.folder}, which has no report of its own; give a run: "
+                "'nexova runs list' names them"
+            )
+        return found.folder
     runs = [path.parent for path in folder.glob(f"*/{MANIFEST_NAME}") if _is_run(path.parent)]
     if not runs:
         raise DataError(

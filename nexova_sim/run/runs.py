@@ -13,11 +13,18 @@ from typing import Any, NamedTuple
 import yaml
 
 from nexova_sim.base.errors import ConfigError, DataError, suggest
-from nexova_sim.run.records import CONFIG_NAME, METRICS_NAME, RUN_FORMAT, read_json, read_manifest, read_provenance
+from nexova_sim.run.records import (
+    CONFIG_NAME,
+    METRICS_NAME,
+    RUN_FORMAT,
+    SWEEP_FORMAT,
+    read_json,
+    read_manifest,
+    read_provenance,
+)
 from nexova_sim.run.stages import STAGES
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
-SWEEP_FORMAT = "nexova-sweep"
 SWEEP_TABLES = ("results.parquet", "summary.csv")
 _KINDS = {RUN_FORMAT: "run", SWEEP_FORMAT: "sweep"}
 # Kind -> what its state was told from; the bytes themselves are compared by runs_verify.
@@ -55,7 +62,8 @@ class StageState(NamedTuple):
 def find_runs(root: Path) -> Iterator[Run]:
     """Every run and sweep below ``root``, by path; a folder that holds one is searched further, its stages are not."""
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give one that holds runs, or make one with 'nexova run'")
+        what = "is no folder" if root.exists() else "no such folder"
+        raise DataError(f"{root}: {what}; give one that holds runs, or make one with 'nexova run'")
     base = len(root.parts)
     for place, folders, files in os.walk(root):
         folder = Path(place)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from nexova_sim.base.errors import CheckFailedError, ConfigError, NexovaError
+from nexova_sim.base.errors import CheckFailedError, NexovaError
 from nexova_sim.base.hashing import run_id
 from nexova_sim.config.sweep import ResolvedSweep
 from nexova_sim.dataset.stage import explain_os_error, write_durably
@@ -24,10 +24,10 @@ from nexova_sim.run.design import Point, design, settings_of
 from nexova_sim.run.engines import Engine, run_tasks
 from nexova_sim.run.pool import Done, Task
 from nexova_sim.run.provenance import provenance
+from nexova_sim.run.records import RUN_FORMAT, SWEEP_FORMAT, check_place
 from nexova_sim.run.summary import COLUMNS, effect_panels, summarise
 from nexova_sim.run.trial import Trial, TrialTask, identity, read_trial, run_trial, wanted
 
-FORMAT = "nexova-sweep"
 RESULTS, SUMMARY, EFFECTS = "results.parquet", "summary.csv", "effects"
 
 
@@ -83,6 +83,7 @@ def plan_sweep(sweep: ResolvedSweep, out: Path | None = None) -> list[Row]:
     Raises ConfigError naming the first point that does not fit. Writes nothing.
     """
     config, root = sweep.config, out or default_root(sweep)
+    check_place(root, (RUN_FORMAT, SWEEP_FORMAT))
     rows: list[Row] = []
     for number, point in enumerate(design(config)):
         settings = settings_of(point)
@@ -106,8 +107,6 @@ def run_sweep(sweep: ResolvedSweep, out: Path | None = None, engine: Engine = En
     """
     started = datetime.now(UTC)
     root = out or default_root(sweep)
-    if root.exists() and not root.is_dir():
-        raise ConfigError(f"--out {root}: exists and is not a folder; choose another --out")
     rows = plan_sweep(sweep, root)
     trials: dict[str, Trial] = {}
     missing: dict[str, TrialTask] = {}
@@ -167,7 +166,8 @@ def _write(sweep: ResolvedSweep, root: Path, rows: list[Row], trials: Mapping[st
     stages = [{"name": "sweep", "id": ident, "state": "ran", "why": f"{n_ran} trials ran, {n_cached} were there",
                "cpu_s": cpu_s}]  # fmt: skip
     made = provenance(started, ident, config.seed, stages)
-    record = {"format": FORMAT, "sweep_id": ident, "name": config.name, "trials": sorted({r.task.ident for r in rows}),
+    record = {"format": SWEEP_FORMAT, "sweep_id": ident, "name": config.name,
+              "trials": sorted({r.task.ident for r in rows}),
               "failures": [f._asdict() for f in failures], **made}  # fmt: skip
     write_durably(folder / "manifest.json", (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
     names = {name for trial in trials.values() for name in trial.metrics}

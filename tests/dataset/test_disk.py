@@ -195,6 +195,6 @@ def test_a_folder_without_permission(forge, home):
         shutil.copy(home / "f.yaml", open_to_all)
         command = ["simulate", "-c", open_to_all / "f.yaml", "--jobs", 1, "--out", closed / "out"]
         check_error(
-            forge.run(command, user=user), EXIT_DATA, "permission denied", "choose an --out that you may write to"
+            forge.run(command, user=user), EXIT_DATA, "permission denied", "choose a place that you may write to"
         )
         assert list(closed.iterdir()) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -22,16 +22,7 @@ MethodName = Literal[
     "ensemble",
     "twin",
 ]
-METHODS: tuple[MethodName, ...] = (
-    "constant_mean_life",
-    "seed_formula",
-    "decision_tree",
-    "random_forest",
-    "gradient_boosting",
-    "quantile_boosting",
-    "ensemble",
-    "twin",
-)
+METHODS: tuple[MethodName, ...] = get_args(MethodName)
 Bins = Annotated[int, Field(ge=2, le=100_000)]
 
 

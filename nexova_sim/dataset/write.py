@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -114,3 +116,35 @@ def part_path(table: str, label: str | None, number: int) -> str:
     """Path of a part file below the dataset folder, hive-partitioned when ``label`` is given."""
     folder = f"{table}/{label}" if label else table
     return f"{folder}/part-{number:05d}.parquet"
+
+
+@contextmanager
+def batch_writer(path: Path, schema: pa.Schema, group_rows: int,
+                 statistics: Sequence[str] = ()) -> Iterator[Callable[[pa.RecordBatch], None]]:  # fmt: skip
+    """A function that appends batches to a Parquet file; the file has its name only when it is whole.
+
+    Batches wait until there are ``group_rows`` rows; ``statistics`` names the columns that get them (default: all).
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    settings = {k: v for k, v in parquet_settings(schema, WriteOptions()).items() if k != "row_group_size"}
+    if statistics:
+        settings["write_statistics"] = list(statistics)
+    waiting: list[pa.RecordBatch] = []
+    with temporary.open("wb") as handle:
+        with pq.ParquetWriter(handle, schema, **settings) as writer:
+
+            def flush() -> None:
+                writer.write_table(pa.Table.from_batches(waiting, schema), row_group_size=group_rows)
+                waiting.clear()
+
+            def write(batch: pa.RecordBatch) -> None:
+                waiting.append(batch)
+                if sum(b.num_rows for b in waiting) >= group_rows:
+                    flush()
+
+            yield write
+            if waiting:
+                flush()
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)

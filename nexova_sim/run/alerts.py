@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,8 +22,9 @@ from nexova_sim.base.hashing import code_hash, hash_value, run_id
 from nexova_sim.config.alert import AlertPolicy
 from nexova_sim.dataset.read import Dataset, open_dataset, parse_time
 from nexova_sim.dataset.rows import scan_rows
-from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
-from nexova_sim.dataset.write import WriteOptions, file_entry, parquet_settings
+from nexova_sim.dataset.stage import is_same, staged, write_durably
+from nexova_sim.dataset.write import batch_writer, file_entry
+from nexova_sim.run.records import read_result
 from nexova_sim.schema.alerts import alerts_schema
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
@@ -34,6 +33,8 @@ FORMAT = "nexova-alert-run"
 ROOMS = ("base", "config", "kernels", "schema", "dataset", "alert", "run")
 ALERTS, KPI = "alerts.parquet", "kpi.json"
 _ROW_GROUP = 262_144
+# Statistics of 16 columns would cost a quarter of the writing; rows are sought by these.
+_SOUGHT_BY = ("machine_id", "raised", "resolved")
 _LINE_POINTS = 240
 
 
@@ -109,7 +110,7 @@ def run_alerts(source: str | Path, policy: AlertPolicy, out: Path | None = None,
     if not overwrite and is_same(folder, config_hash, code):
         return AlertResult(folder, ident, read_kpi(folder), True)
     with staged(folder, {"config": config_hash, "code": code}, overwrite) as stage:
-        with _writing(stage) as write:
+        with batch_writer(stage.folder / ALERTS, alerts_schema(), _ROW_GROUP, _SOUGHT_BY) as write:
             judged = judge(dataset, compiled, write, progress)
         text = yaml.safe_dump(policy.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         write_durably(stage.folder / "policy.resolved.yaml", text.encode("utf-8"))
@@ -174,47 +175,9 @@ def _timeline(slots: np.ndarray, console: Console, span: Span) -> dict[str, Any]
             "announced": counts.tolist(), "peak_10_min": peaks.tolist()}  # fmt: skip
 
 
-@contextmanager
-def _writing(stage: Stage) -> Iterator[Callable[[pa.RecordBatch], None]]:
-    """A writer of alerts.parquet in the staging folder; the file has its name only when it is whole."""
-    target, schema = stage.folder / ALERTS, alerts_schema()
-    temporary = target.with_name(ALERTS + ".tmp")
-    settings = {k: v for k, v in parquet_settings(schema, WriteOptions()).items() if k != "row_group_size"}
-    # Statistics of 16 columns would cost a quarter of the writing; rows are sought by these.
-    settings["write_statistics"] = ["machine_id", "raised", "resolved"]
-    waiting: list[pa.RecordBatch] = []
-    with temporary.open("wb") as handle:
-        with pq.ParquetWriter(handle, schema, **settings) as writer:
-
-            def flush() -> None:
-                writer.write_table(pa.Table.from_batches(waiting, schema), row_group_size=_ROW_GROUP)
-                waiting.clear()
-
-            def write(batch: pa.RecordBatch) -> None:
-                waiting.append(batch)
-                if sum(b.num_rows for b in waiting) >= _ROW_GROUP:
-                    flush()
-
-            yield write
-            if waiting:
-                flush()
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(target)
-
-
 def read_kpi(folder: Path) -> dict[str, Any]:
     """The KPIs of a run; DataError when the folder holds none."""
-    try:
-        manifest = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
-        kpi = json.loads((folder / KPI).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{folder}: no alert run; give the folder that 'nexova alerts run' wrote") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{folder}: the run is damaged ({error}); make it anew with --overwrite") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not isinstance(kpi, dict):
-        raise DataError(f"{folder}: no alert run; give the folder that 'nexova alerts run' wrote")
-    return kpi
+    return read_result(folder, KPI, (FORMAT, "no alert run; give the folder that 'nexova alerts run' wrote"))
 
 
 def read_alerts(folder: Path, is_open: bool = False, machine: str | None = None) -> pa.Table:

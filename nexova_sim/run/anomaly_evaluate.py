@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from nexova_sim.base.errors import ConfigError, DataError
 from nexova_sim.base.hashing import code_hash, hash_value, run_id
+from nexova_sim.base.plain import plain
 from nexova_sim.config.evaluation import EvaluateConfig
 from nexova_sim.dataset.read import Dataset, naming, open_dataset, parse_time, time_ms
 from nexova_sim.dataset.stage import is_same, staged, write_durably
@@ -213,17 +213,6 @@ def _fault_table(sheet: Sheet, found_by: np.ndarray, delay_ms: np.ndarray, is_ju
         "is_found": pa.array(is_found.tolist(), pa.bool_()),
         "delay_h": pa.array(delay_h, pa.float64()),
     })  # fmt: skip
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401
-    """JSON-safe copy: NaN and infinity become None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return value
 
 
 def _json(value: Any) -> bytes:  # noqa: ANN401

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from nexova_sim.base.errors import DataError
 from nexova_sim.base.hashing import code_hash, hash_value, run_id
 from nexova_sim.config.calibrate import CalibrateConfig
 from nexova_sim.dataset.read import Dataset, open_dataset
@@ -20,6 +19,7 @@ from nexova_sim.prognose.calibrate import Fit, calibrated_kind, fit_machine
 from nexova_sim.prognose.samples import read_samples
 from nexova_sim.prognose.track import Plate
 from nexova_sim.run.plates import read_plates
+from nexova_sim.run.records import read_result
 from nexova_sim.run.track import seen_hash
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
@@ -115,8 +115,4 @@ def _account(plate: Plate, fit: Fit) -> dict[str, Any]:
 
 def read_calibration(folder: Path) -> dict[str, Any]:
     """calibration.json of a folder; DataError when it is damaged."""
-    try:
-        found: dict[str, Any] = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: the run is damaged ({error}); make it anew with --overwrite") from error
-    return found
+    return read_result(folder, ANSWER)

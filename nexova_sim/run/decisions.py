@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import yaml
 
-from nexova_sim.base.errors import DataError
 from nexova_sim.base.hashing import code_hash, hash_file, hash_value, run_id
 from nexova_sim.config.decision import DecisionConfig, ResolvedDecision
 from nexova_sim.dataset.read import Dataset, open_dataset
@@ -28,6 +27,7 @@ from nexova_sim.run.decision_loop import ledger_row, run_loop
 from nexova_sim.run.decision_models import model_name, player_for
 from nexova_sim.run.decision_table import Taken, audit_entries, audit_text, decision_rows, take
 from nexova_sim.run.decision_twin import Laboratory, offer_of, open_laboratory, plates, terms_of
+from nexova_sim.run.records import read_result
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
 Progress = Callable[[int, int], None]
@@ -198,16 +198,7 @@ def summarise(scene: Scene, resolved: ResolvedDecision, replay: Replay, table: p
 
 def read_summary(folder: Path) -> dict[str, Any]:
     """The summary of a replay; DataError when the folder holds none."""
-    try:
-        manifest = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{folder}: no decisions; give the folder that 'nexova decisions replay' wrote") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{folder}: the run is damaged ({error}); make it anew with --overwrite") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not isinstance(summary, dict):
-        raise DataError(f"{folder}: no decisions; give the folder that 'nexova decisions replay' wrote")
-    return summary
+    return read_result(folder, SUMMARY, (FORMAT, "no decisions; give the folder that 'nexova decisions replay' wrote"))
 
 
 def outline(source: str | Path, resolved: ResolvedDecision, replay: Replay, out: Path | None) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from nexova_sim.base.errors import DataError
 from nexova_sim.base.hashing import hash_file
 from nexova_sim.dataset.stage import Stage, write_durably
+from nexova_sim.run.records import read_result
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
 Progress = Callable[[int, int], None]
@@ -53,8 +53,4 @@ def seal(stage: Stage, kind: str, hashes: tuple[str, str], names: Sequence[str])
 
 def read_summary(folder: Path, name: str) -> dict[str, Any]:
     """The JSON file ``name`` of a finished run; DataError when it is damaged."""
-    try:
-        found: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{folder}: the run is damaged ({error}); make it anew with --overwrite") from error
-    return found
+    return read_result(folder, name)

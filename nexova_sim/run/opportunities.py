@@ -20,6 +20,7 @@ from nexova_sim.dataset.grid import TimeGrid, gather
 from nexova_sim.dataset.read import Dataset, open_dataset
 from nexova_sim.dataset.stage import is_same, staged, write_durably
 from nexova_sim.run.opportunities_verify import Measure, load_resolved, true_savings
+from nexova_sim.run.records import read_result
 from nexova_sim.schema.manifest import MANIFEST_NAME
 
 Progress = Callable[[int, int], None]
@@ -169,8 +170,4 @@ def _row(ident: str, finding: Finding, truth: dict[str, float] | None) -> dict[s
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((folder / "opportunities.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: the run is damaged ({error}); make it anew with --overwrite") from error
-    return found
+    return read_result(folder, "opportunities.json")

@@ -117,3 +117,23 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a folder, whatever wrote it; None when there is none."""
     return read_json(folder / MANIFEST_NAME)
+
+
+def read_result(folder: Path, name: str, made_by: tuple[str, str] | None = None) -> dict[str, Any]:
+    """The JSON object in the file ``name`` of a finished result; DataError when it is damaged.
+
+    ``made_by``: the format its manifest must have, and what to say of a folder that has another or none.
+    """
+    try:
+        found = json.loads((folder / name).read_text(encoding="utf-8"))
+        manifest = made_by and json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        what = f"the run is damaged ({error}); make it anew with --overwrite" if made_by is None else made_by[1]
+        raise DataError(f"{folder}: {what}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{folder}: the run is damaged ({error}); make it anew with --overwrite") from error
+    if made_by is not None and (not isinstance(manifest, dict) or manifest.get("format") != made_by[0]):
+        raise DataError(f"{folder}: {made_by[1]}")
+    if not isinstance(found, dict):
+        raise DataError(f"{folder}: the run is damaged ({name} holds no object); make it anew with --overwrite")
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import yaml
 
 from nexova_sim.base.errors import ConfigError, DataError
 from nexova_sim.base.hashing import code_hash, hash_value, run_id
+from nexova_sim.base.plain import plain
 from nexova_sim.config.rul import RulConfig
 from nexova_sim.dataset.read import Dataset, open_dataset, parse_time
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
@@ -136,7 +136,7 @@ def evaluate(folder: Path | str, config: RulConfig, train: Path | None = None, o
     how = "last known moment of every machine" if other else f"{config.learning.n_folds} folds of machines"
     result |= {"name": config.name, "how": how, "left_out": _left_out(dataset, config, forecasts), **inputs}
     _write(job, config, result, _table(study, forecasts, config, truth), overwrite)
-    return RulResult(job.folder, job.ident, _plain(result), False)
+    return RulResult(job.folder, job.ident, plain(result), False)
 
 
 def predict(folder: Path | str, config: RulConfig, train: Path | None = None, at: str | None = None,
@@ -171,7 +171,7 @@ def predict(folder: Path | str, config: RulConfig, train: Path | None = None, at
         **inputs,
     }
     _write(job, config, result, _table(study, forecasts, config, None), overwrite)
-    return RulResult(job.folder, job.ident, _plain(result), False)
+    return RulResult(job.folder, job.ident, plain(result), False)
 
 
 def outline(folder: Path | str, config: RulConfig, train: Path | None = None, at: str | None = None) -> dict[str, Any]:
@@ -243,22 +243,11 @@ def _table(study: Study, forecasts: Mapping[str, Forecast], config: RulConfig, t
     return pa.concat_tables(parts)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """JSON-safe copy: NaN and infinity become None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value
-
-
 def _write(job: _Job, config: RulConfig, result: Mapping[str, Any], table: pa.Table, overwrite: bool) -> None:
     with staged(job.folder, {"config": job.config_hash, "code": job.code}, overwrite) as stage:
         entries = [write_table(stage, "predictions.parquet", table)]
         texts = {
-            f"{job.verb}.json": json.dumps(_plain(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+            f"{job.verb}.json": json.dumps(plain(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
             "config.resolved.yaml": yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
         }
         for name, text in texts.items():

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nexova_sim.base.errors import ConfigError
+from nexova_sim.base.plain import plain
 from nexova_sim.config.experiment import ResolvedExperiment
 from nexova_sim.dataset.stage import write_durably
 from nexova_sim.run.stage import BASE_ROOMS, Metrics, Stage, Work
@@ -31,22 +30,11 @@ def _describe_config(resolved: ResolvedExperiment) -> Any:  # noqa: ANN401
     return resolved.experiment.describe.model_dump(mode="json") if resolved.experiment.describe else None
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """JSON-safe copy of a description: NaN and infinity become None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value
-
-
 def _describe(work: Work) -> Metrics:
     from nexova_sim.dataset.describe import describe
     from nexova_sim.dataset.read import open_dataset
 
-    found = _plain(describe(open_dataset(work.inputs["dataset"])))
+    found = plain(describe(open_dataset(work.inputs["dataset"])))
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_durably(work.folder / "description.json", text.encode("utf-8"))
     nan = {c["name"]: c["nan"] for c in found["channels"]}

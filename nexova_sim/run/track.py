@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from nexova_sim.base.errors import ConfigError, DataError
@@ -20,7 +17,7 @@ from nexova_sim.base.hashing import code_hash, hash_value, run_id
 from nexova_sim.config.track import TrackConfig
 from nexova_sim.dataset.read import Dataset, open_dataset, parse_time
 from nexova_sim.dataset.stage import Stage, is_same, staged, write_durably
-from nexova_sim.dataset.write import WriteOptions, file_entry, parquet_settings
+from nexova_sim.dataset.write import batch_writer, file_entry
 from nexova_sim.kernels.particles import N_PARTICLE
 from nexova_sim.prognose.hours import HOUR_MS, Hours, make_hours
 from nexova_sim.prognose.present import present
@@ -109,7 +106,7 @@ def track(source: str | Path, config: TrackConfig, out: Path | None = None, mach
     clouds = np.empty((len(kept), len(usable), config.n_particles, N_PARTICLE))
     rows = []
     with staged(folder, {"config": config_hash, "code": code}, overwrite) as stage:
-        with _writing(stage) as write:
+        with batch_writer(stage.folder / STATE_NAME, state_schema(), _ROW_GROUP) as write:
             for number, found in enumerate(track_fleet(hours, usable, config, progress)):
                 write(_state_batch(found, number, usable, hours.start_ms))
                 clouds[:, number] = found.clouds
@@ -183,33 +180,6 @@ def _summarise(dataset: Dataset, config: TrackConfig, hours: Hours, rows: list[d
         "machines": sorted(rows, key=lambda r: (r["health_mean"], r["machine_id"])),
         "skipped": skipped,
     }
-
-
-@contextmanager
-def _writing(stage: Stage) -> Iterator[Callable[[pa.RecordBatch], None]]:
-    """A writer of state.parquet in the staging folder; the file has its name only when it is whole."""
-    target, schema = stage.folder / STATE_NAME, state_schema()
-    temporary = target.with_name(STATE_NAME + ".tmp")
-    settings = {k: v for k, v in parquet_settings(schema, WriteOptions()).items() if k != "row_group_size"}
-    waiting: list[pa.RecordBatch] = []
-    with temporary.open("wb") as handle:
-        with pq.ParquetWriter(handle, schema, **settings) as writer:
-
-            def flush() -> None:
-                writer.write_table(pa.Table.from_batches(waiting, schema))
-                waiting.clear()
-
-            def write(batch: pa.RecordBatch) -> None:
-                waiting.append(batch)
-                if sum(b.num_rows for b in waiting) >= _ROW_GROUP:
-                    flush()
-
-            yield write
-            if waiting:
-                flush()
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(target)
 
 
 def _write_clouds(stage: Stage, cloud: Cloud) -> None:

@@ -26,6 +26,7 @@ from nexova_sim.prognose.outlook import Outlook, look_ahead
 from nexova_sim.prognose.track import Plate, machine_key, track_one, untold
 from nexova_sim.prognose.whatif import Actions, Cases, Outcomes, Stakes, branch, draw_particles, judge
 from nexova_sim.run.plates import read_plates
+from nexova_sim.run.records import read_result
 from nexova_sim.run.track import seen_hash
 from nexova_sim.schema.channels import COMPONENTS
 from nexova_sim.schema.manifest import MANIFEST_NAME
@@ -274,11 +275,7 @@ def _interval(mean: float, se: float) -> list[float]:
 
 def read_answer(folder: Path) -> dict[str, Any]:
     """whatif.json of a folder; DataError when it is damaged."""
-    try:
-        found: dict[str, Any] = json.loads((folder / "whatif.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: the run is damaged ({error}); make it anew with --overwrite") from error
-    return found
+    return read_result(folder, "whatif.json")
 
 
 def outline(source: str | Path, choice: Choice, track: TrackConfig, config: WhatIfConfig,

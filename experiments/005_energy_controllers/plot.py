@@ -99,6 +99,12 @@ def main(runs: Path, out: Path) -> None:
     left.minorticks_off()
     left.legend(frameon=False, fontsize=8)
     rows = [r for r in judged["differences"] if r["minus"] == "rule" and r["controller"] not in ("bau", "flat")]
+    for name in ("mpc", "lookahead"):
+        gap = judged["yardsticks"].get(f"against_{name}", {}).get("rule")
+        if gap is not None:  # told as the rule minus it
+            rows.append(
+                {"controller": name, "usd_per_day": {"value": -gap["value"], "low": -gap["high"], "high": -gap["low"]}}
+            )
     rows.sort(key=lambda r: -r["usd_per_day"]["value"])
     for y, row in enumerate(rows):
         gap = row["usd_per_day"]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Search, training and comparison: about 70 CPU-minutes. 'run.sh default' makes the default policy alone, in five.
+# Search, training and comparison: about 110 CPU-minutes. 'run.sh default' makes the default policy alone, in five.
 # 'run.sh small FOLDER' goes the same way with less of everything, into FOLDER alone.
 set -e
 cd "$(dirname "$0")/../.."

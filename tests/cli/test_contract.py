@@ -197,6 +197,10 @@ def test_whatever_ends_a_command_has_its_code(monkeypatch, capsys, tmp_path, err
     assert only_object(capsys.readouterr().out)["error"]["code"] == code
 
 
+def heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_is_130_and_can_be_resumed(tmp_path):
     """The signal arrives while files are being written; the next run completes them."""
     out, partial = tmp_path / "out", tmp_path / "out.partial"
@@ -212,7 +216,14 @@ def test_ctrl_c_is_130_and_can_be_resumed(tmp_path):
         "factories.0.machines.pump=30",
     ]
     command = [sys.executable, "-m", "nexova_sim", *long, "--out", str(out), "--jobs", "2", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A caller that runs in the background ignores the signal, and so would its children.
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509
+    )
     end = time.monotonic() + 60.0
     while time.monotonic() < end and len(list(partial.rglob("*.parquet"))) < 6:
         time.sleep(0.002)

@@ -118,7 +118,7 @@ def test_a_really_read_only_disk(forge, home, tmp_path):
     folder = tmp_path / "ro"
     folder.mkdir()
     with mounted(folder, "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs"):
-        check_error(forge.run(arguments(home, folder / "out")), EXIT_DATA, "read-only", "choose another --out")
+        check_error(forge.run(arguments(home, folder / "out")), EXIT_DATA, "read-only", "choose another place")
         check_error(forge.run(arguments(home, folder / "deep/er/out")), EXIT_DATA, "read-only")
         assert list(folder.iterdir()) == []
 
@@ -157,9 +157,7 @@ def test_out_is_a_file(forge, home, tmp_path):
 
 @pytest.mark.parametrize("name", ["x" * 250, "x" * 300, "/".join(["y" * 200] * 30)])
 def test_out_is_too_long(forge, home, tmp_path, name):
-    check_error(
-        forge.run(arguments(home, tmp_path / name)), EXIT_DATA, "the path is too long", "choose a shorter --out"
-    )
+    check_error(forge.run(arguments(home, tmp_path / name)), EXIT_DATA, "the path is too long", "choose a shorter one")
 
 
 @pytest.mark.parametrize("out", ["/", "/.", "//", "", "."])

@@ -57,6 +57,7 @@ ALL = [
     Refined(hand_set_bids(SITE, 4), WIDE, "ppo_alone"),
     Refined(hand_set_bids(SITE, 4), WIDE, "sac_alone", is_squashed=True),
     Shared(hand_set_bids(SITE, 4), 0.3 * np.random.default_rng(6).standard_normal(2493), 16),
+    Shared(hand_set_bids(SITE, 4), 0.3 * np.random.default_rng(7).standard_normal(2493), 16, "ppo_tuned"),
 ]
 
 

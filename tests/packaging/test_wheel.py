@@ -71,7 +71,7 @@ def test_it_works_in_a_new_environment_from_an_empty_folder(built, tmp_path):
     assert run([nexova, "--version"], folder)
     told = run([nexova, "simulate", "--config", "configs/fleet/tiny.yaml", "--out", "data", "--json"], folder)
     assert json.loads(told)["data"]["folder"] == "data"
-    assert "0" in run([nexova, "data", "verify", "data"], folder)
+    assert json.loads(run([nexova, "data", "verify", "data", "--json"], folder))["status"] == "success"
     rows = json.loads(run([nexova, "doctor", "--json"], folder))["data"]
     assert {row["state"] for row in rows} <= {"ok", "absent"} and "equal bytes" in rows[-1]["value"]
     assert sorted(p.name for p in folder.iterdir()) == ["data"]

@@ -117,7 +117,7 @@ class LookaheadConfig(Strict):
     """Look-ahead on the twin from the first ``n_models`` of models.bids, on the first ``n_days``.
 
     Every hour a search of ``iterations`` times ``population`` moves of the bids over ``n_futures`` simulated futures,
-    about 5 CPU-s a day and model; ``n_checked`` fresh futures say whether the move found is kept.
+    about 4 CPU-s a day and model; ``n_checked`` fresh futures say whether the move found is kept.
     """
 
     n_days: Count = 128
@@ -127,6 +127,7 @@ class LookaheadConfig(Strict):
     iterations: Annotated[int, Field(ge=1, le=1000)] = 4
     n_checked: Annotated[int, Field(ge=2, le=4096, multiple_of=2)] = 128
     sigma: Annotated[float, Field(gt=0.0, le=3.0)] = 0.4
+    seed: Seed = 0
 
 
 class YardstickConfig(Strict):

@@ -163,7 +163,7 @@ def _extent(wanted: YardstickConfig, found: list[Contestant]) -> Extent:
     if look is None:
         return extent
     schedulers = [c for contestant in found for c in contestant.controllers if isinstance(c, Bids)][: look.n_models]
-    search = Search(look.n_futures, look.population, look.iterations, look.sigma, look.n_checked)
+    search = Search(look.n_futures, look.population, look.iterations, look.sigma, look.n_checked, look.seed)
     return extent._replace(n_ahead=look.n_days, ahead=[Lookahead(s.params, search) for s in schedulers])
 
 

@@ -47,12 +47,17 @@ def _start_methods(method: str) -> tuple[str, ...]:
 
 
 def _start_paths(resolved: ResolvedTune) -> list[Path]:
-    return start_paths(resolved.tune.start, resolved.study, resolved.folder, _start_methods(resolved.tune.method))
+    tune = resolved.tune
+    paths = start_paths(tune.start, resolved.study, resolved.folder, _start_methods(tune.method))
+    for path in paths:
+        _policy(tune.method, load_model(path), resolved.study.site, path)
+    return paths
 
 
 def outline_tune(resolved: ResolvedTune, out: Path | None = None) -> dict[str, Any]:
     """What a search would do, without doing it."""
     tune = resolved.tune
+    _start_paths(resolved)
     episodes = tune.iterations * tune.population * tune.n_days
     return {
         "folder": str(out or default_folder(resolved)),
@@ -111,14 +116,14 @@ def _cost(method: str, start: ModelFile, policy: Controller | None, world: tuple
     return mean
 
 
-def _policy(method: str, start: ModelFile, site: SiteConfig, seed: int) -> Controller | None:
+def _policy(method: str, start: ModelFile, site: SiteConfig, path: Path) -> Controller | None:
     """The trained policy whose scheduler is tuned; DataError for one that is not made of networks shared by kind."""
     if method != "ppo_tuned":
         return None
-    policy = make_controller(start, site, Path(f"start of seed {seed}"))
+    policy = make_controller(start, site, path)
     if not isinstance(policy, Shared) or policy.weights is not None:
         raise DataError(
-            f"start of seed {seed}: its form is {start.form!r}, but ppo_tuned needs networks shared by kind right on "
+            f"{path}: its form is {start.form!r}, but ppo_tuned needs networks shared by kind right on "
             "the scheduler; train one with configs/energy/train_ppo.yaml"
         )
     return policy
@@ -144,7 +149,7 @@ def _one_seed(stage: Stage, resolved: ResolvedTune, seed: int, start: ModelFile,
         return load_model(place)
     config, study = resolved.tune, resolved.study
     site = make_site(study.site)
-    policy = _policy(config.method, start, study.site, seed)
+    policy = _policy(config.method, start, study.site, Path(f"start of seed {seed}"))
     low, high, first = _search_space(config.method, len(study.site.kinds), start)
 
     begin = 0 if policy is None else _AFTER_TRAINING

@@ -18,6 +18,7 @@ from nexova_sim.schedule.batch import Batch
 from nexova_sim.schedule.bids import make_work
 from nexova_sim.schedule.context import linear_shifts
 from nexova_sim.schedule.futures import draw_futures, own_seed
+from nexova_sim.schedule.refine import DECISION_STEPS
 from nexova_sim.schedule.search import SearchPlan, cross_entropy
 
 
@@ -44,7 +45,7 @@ class Lookahead(NamedTuple):
 
     params: np.ndarray
     search: Search = Search()
-    every: int = 4
+    every: int = DECISION_STEPS
     name: str = "lookahead"
     is_causal: bool = True
 

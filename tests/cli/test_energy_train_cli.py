@@ -230,6 +230,9 @@ def test_tuning_below_one_network_for_the_fleet_is_refused(tmp_path):
     train = ["policy=network", "seeds=[1]", "start=[models/bids-1.json]", "decisions=192", "n_envs=8", "batch=96",
              "width=8", "check_every=1", "epochs=1"]  # fmt: skip
     assert call("train", *flags(train), "--out", tmp_path / "n").exit_code == 0
-    wrong = call("tune", "--config", "configs/energy/tune_ppo.yaml", "--set", "seeds=[1]", "--set",
-                 f"start=[{tmp_path}/n/model-1.json]", "--out", tmp_path / "t")  # fmt: skip
-    assert isinstance(wrong.exception, DataError) and "networks shared by kind" in str(wrong.exception)
+    for dry in ((), ("--dry-run",)):
+        wrong = call("tune", "--config", "configs/energy/tune_ppo.yaml", "--set", "seeds=[1]", "--set",
+                     f"start=[{tmp_path}/n/model-1.json]", "--out", tmp_path / "t", *dry)  # fmt: skip
+        assert isinstance(wrong.exception, DataError) and "networks shared by kind" in str(wrong.exception)
+        assert "model-1.json" in str(wrong.exception)
+        assert [p.name for p in tmp_path.iterdir()] == ["n"]
